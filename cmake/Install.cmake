@@ -1,0 +1,1 @@
+# Installation: library, headers, plugins, ds, pkg-config and CMake package files.

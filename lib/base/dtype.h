@@ -1,0 +1,55 @@
+// Number formats of stored tensors: ids, names, sizes. The list itself is dtype.def.
+// Self-contained (standard headers only), because backends/sdk includes it as well.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace deepseam {
+
+enum class DType : uint32_t {
+  kNone = 0,
+#define DS_DTYPE(name, id, text, elements, bytes) name = id,
+#include "base/dtype.def"
+#undef DS_DTYPE
+};
+
+struct DTypeInfo {
+  DType dtype = DType::kNone;
+  const char *name = "none";
+  uint32_t block_elements = 0;
+  uint32_t block_bytes = 0;
+};
+
+// {kNone, "none", 0, 0} for an unknown id.
+constexpr DTypeInfo dtype_info(DType dtype) {
+  switch (dtype) {
+#define DS_DTYPE(name, id, text, elements, bytes) \
+  case DType::name:                               \
+    return {DType::name, text, elements, bytes};
+#include "base/dtype.def"
+#undef DS_DTYPE
+    default:
+      return {};
+  }
+}
+
+constexpr DType dtype_from_name(std::string_view name) {
+#define DS_DTYPE(id_name, id, text, elements, bytes) \
+  if (name == text) return DType::id_name;
+#include "base/dtype.def"
+#undef DS_DTYPE
+  return DType::kNone;
+}
+
+constexpr uint64_t row_blocks(DType dtype, uint64_t elements) {
+  const uint64_t per_block = dtype_info(dtype).block_elements;
+  return per_block ? elements / per_block + (elements % per_block != 0) : 0;
+}
+
+// Bytes of one row of `elements` values. The caller has bounded `elements` (format/ caps dims at 2^40).
+constexpr uint64_t row_bytes(DType dtype, uint64_t elements) {
+  return row_blocks(dtype, elements) * dtype_info(dtype).block_bytes;
+}
+
+}  // namespace deepseam
