@@ -1,0 +1,52 @@
+// Which tensors a model has, by role, and where a checkpoint holds each: the one place that knows tensor names.
+//
+// Roles, with shapes in row-major order (letters: ARCHITECTURE.md; L = num_hidden_layers):
+//   embed [V,H] · final_norm [H] · lm_head [V,H] (absent if tied)
+//   layers.{i}.attn_norm [H] · q [N(dn+dr),H]  or  q_a [Rq,H], q_a_norm [Rq], q_b [N(dn+dr),Rq]
+//   layers.{i}.kv_a [R+dr,H] · kv_a_norm [R] · kv_b [N(dn+dv),R] · o [H,N dv] · ffn_norm [H]
+//   layers.{i}.q_a.bias, kv_a.bias, o.bias (only with attention_bias)
+//   layers.{i}.gate, up [F,H], down [H,F]                                dense layers
+//   layers.{i}.router [E,H] · router.bias [E] · experts.gate, experts.up [E,I,H] · experts.down [E,H,I]
+//   layers.{i}.shared.gate, shared.up [nI,H] · shared.down [H,nI]
+//   layers.{L+j}.…  the layer of MTP module j, and  mtp.{j}.enorm, hnorm [H], eh_proj [H,2H], head_norm [H],
+//   embed [V,H], head [V,H] (the last two absent where the file leaves them out: the main model's serve)
+// A .dsm stores tensors under these names; Hugging Face names are mapped here.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "format/tensors.h"
+#include "model/config.h"
+
+namespace deepseam::model {
+
+struct WeightSpec {
+  std::string role;
+  std::vector<uint64_t> shape;
+  bool stacked = false;   // [E, …]: a checkpoint may hold it as E tensors
+  bool keep_float = false;  // norms, router, biases: never quantised
+};
+
+// All roles of a model in file order; with `mtp` those of its MTP modules too.
+std::vector<WeightSpec> weight_specs(const Config &config, bool mtp);
+
+// One role found in a directory: one tensor, or E parts. Pointers live as long as the directory.
+struct WeightBinding {
+  WeightSpec spec;
+  DType dtype = DType::kNone;
+  std::vector<const TensorInfo *> parts;
+};
+
+struct WeightMap {
+  std::vector<WeightBinding> bindings;
+  const WeightBinding *find(const std::string &role) const;
+};
+
+// Binds every role; DS_E_MODEL names the tensor that is missing, or its shape or dtype and what was expected. Tensors
+// that belong to no role are ignored. MTP roles are bound if the file has them; has_mtp tells.
+Result<WeightMap> bind_weights(const Config &config, const TensorDirectory &directory, const std::string &file);
+
+}  // namespace deepseam::model
