@@ -1,7 +1,7 @@
 // What a checkpoint file tells about its tensors, whatever container it is: the common answer of all readers.
 //
-// Reading a directory reads headers only. Every entry has been checked against its file: the byte range lies inside, the
-// shape product does not overflow and matches the bytes. The numbers themselves are not looked at.
+// Reading a directory reads headers only. Every entry has been checked against its file: the byte range lies inside,
+// the shape product does not overflow and matches the bytes. The numbers themselves are not looked at.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,8 @@ struct ByteRange {
   uint64_t bytes = 0;
 };
 
-// Scales of an F8_E4M3 matrix: one F32 per block of block_rows x block_cols, rows of ceil(cols / block_cols) scales.
+// Scales of an F8_E4M3 tensor: one F32 per block of block_rows x block_cols, rows of ceil(cols / block_cols) scales.
+// A tensor of more than two dims is a row of matrices; each brings its own ceil(rows / block_rows) rows of scales.
 struct BlockScales {
   ByteRange range;
   uint32_t block_rows = 0;
@@ -35,7 +36,8 @@ struct BlockScales {
 
 struct TensorInfo {
   std::string name;
-  DType dtype = DType::kNone;
+  DType dtype = DType::kNone;   // kNone: present, but of a type this library does not read
+  std::string stored_type;      // the file's own name of the type ("F64"), for messages
   std::vector<uint64_t> shape;  // row-major, outermost first; empty for a scalar
   ByteRange range;
   bool has_scales = false;
@@ -46,6 +48,8 @@ struct TensorInfo {
     for (uint64_t dim : shape) n *= dim;
     return n;
   }
+  uint64_t cols() const { return shape.empty() ? 1 : shape.back(); }
+  uint64_t rows() const { return cols() ? elements() / cols() : 0; }  // all leading dims together
 };
 
 struct TensorDirectory {

@@ -1,0 +1,53 @@
+// Opening a model by what its bytes are, not by its name: a Hugging Face folder, a .dsm file, a lone safetensors file
+// beside its config.json. Headers only; numbers and tokenizer are read when asked for.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/cancel.h"
+#include "base/file.h"
+#include "base/status.h"
+#include "format/dsm.h"
+#include "format/hf_config.h"
+#include "format/tensors.h"
+
+namespace deepseam {
+
+enum class ModelKind : uint32_t { kHfFolder = 1, kDsm = 2 };
+
+struct ModelFiles {
+  ModelKind kind = ModelKind::kHfFolder;
+  std::string path;  // for messages
+  TensorDirectory tensors;
+  HfConfig config;
+  GenerationDefaults generation;
+  std::string config_text;               // config.json as read; empty for .dsm
+  std::shared_ptr<const Folder> folder;  // kHfFolder
+  std::shared_ptr<const DsmFile> dsm;    // kDsm; its tensor directory is moved to `tensors`
+};
+
+// Tokenizer files of an HF folder (texts; empty where there is none) or the blob of a .dsm.
+struct TokenizerData {
+  std::string tokenizer_json;
+  std::string tokenizer_config_json;
+  std::string chat_template;  // chat_template.jinja, where the template has a file of its own
+  std::string blob;
+  bool empty() const { return tokenizer_json.empty() && blob.empty(); }
+};
+
+// A folder or a file. DS_E_NOT_FOUND: nothing there, or a folder without config.json. DS_E_UNSUPPORTED: GGUF.
+// DS_E_FORMAT: anything else, saying what was found.
+Result<ModelFiles> open_model_files(const std::string &path, MapMode map);
+Result<ModelFiles> open_model_files(std::shared_ptr<const Folder> folder);
+Result<ModelFiles> open_model_files(std::shared_ptr<Source> file);  // .dsm only: a lone file has no config.json
+
+Result<TokenizerData> read_tokenizer(const ModelFiles &files);
+
+// What the model is, by content: names, types, shapes, hyper-parameters, tokenizer and numbers; never path or time.
+// A .dsm states hashes of all its content and costs nothing here. For HF folders the numbers are sampled: the first and
+// last 4 KiB of every tensor (10,600 reads for V2-Lite), because hashing 30 GB at every open would take longer than
+// loading it; two checkpoints that differ only inside tensors are told apart unless someone means them not to be.
+Result<Fingerprint> model_fingerprint(const ModelFiles &files, const CancelWord *cancel);
+
+}  // namespace deepseam
