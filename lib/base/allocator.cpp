@@ -1,16 +1,33 @@
 #include "base/allocator.h"
 
-#include <new>
+#include <algorithm>
+#include <cstdlib>
+#if defined(_WIN32)
+#include <malloc.h>
+#endif
 
 namespace deepseam {
 namespace {
 
+// Not operator new: its aligned form wants the alignment back at delete, and release() is not told it.
 void *heap_allocate(void *, uint64_t size, uint64_t alignment, uint32_t) {
-  return ::operator new(size, std::align_val_t(alignment), std::nothrow);
+  if (size > SIZE_MAX / 2) return nullptr;
+#if defined(_WIN32)
+  return ::_aligned_malloc(static_cast<size_t>(size), static_cast<size_t>(alignment));
+#else
+  void *memory = nullptr;
+  const size_t at_least = std::max<size_t>(static_cast<size_t>(alignment), sizeof(void *));
+  return ::posix_memalign(&memory, at_least, static_cast<size_t>(size)) == 0 ? memory : nullptr;
+#endif
 }
 
-// Sized by nothing: the aligned delete of every C++ library frees what the aligned new gave, for any alignment.
-void heap_release(void *, void *memory, uint64_t, uint32_t) { ::operator delete(memory, std::align_val_t(64)); }
+void heap_release(void *, void *memory, uint64_t, uint32_t) {
+#if defined(_WIN32)
+  ::_aligned_free(memory);
+#else
+  std::free(memory);
+#endif
+}
 
 }  // namespace
 
@@ -24,7 +41,8 @@ Result<Buffer> Buffer::make(const Allocator &allocator, uint64_t size, MemoryTag
   if (size == 0) return buffer;
   void *memory = allocator.allocate(allocator.user, size, alignment, static_cast<uint32_t>(tag));
   if (!memory)
-    return fail(DS_E_MEMORY, "memory", "cannot allocate %llu bytes", static_cast<unsigned long long>(size)).bytes(size, 0);
+    return fail(DS_E_MEMORY, "memory", "cannot allocate %llu bytes", static_cast<unsigned long long>(size))
+        .bytes(size, 0);
   buffer.allocator_ = allocator;
   buffer.data_ = memory;
   buffer.size_ = size;

@@ -37,7 +37,8 @@ class Buffer {
   Buffer &operator=(const Buffer &) = delete;
 
   // Not zeroed. Size 0 gives an empty buffer.
-  static Result<Buffer> make(const Allocator &allocator, uint64_t size, MemoryTag tag, uint64_t alignment = 64) noexcept;
+  static Result<Buffer> make(const Allocator &allocator, uint64_t size, MemoryTag tag,
+                             uint64_t alignment = 64) noexcept;
 
   void reset() noexcept;
   uint8_t *data() noexcept { return static_cast<uint8_t *>(data_); }

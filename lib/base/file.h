@@ -1,7 +1,8 @@
 // Random-access bytes to read from: a local file, memory, or the host's own read-at callbacks.
 //
-// A Source never changes under its users: size is taken at open, and a read beyond what is there is an error that names
-// the offset. read_at may be called from several threads at once. Mapping is a separate wish (map_file in mapped_file.h).
+// A Source never changes its size: it is taken at open, and a read beyond what is there is an error that names the
+// offset. read_at may be called from several threads at once and goes through the file even where it is mapped, so a
+// file that is truncated meanwhile is a Status there. Who touches view() of a mapped file takes that risk upon itself.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +39,8 @@ Result<std::shared_ptr<Source>> open_file(const std::string &path, MapMode map);
 // Bytes that the caller keeps alive and unchanged as long as the Source.
 Result<std::shared_ptr<Source>> open_memory(const std::string &name, std::span<const uint8_t> bytes);
 
-// Where a model's files come from: `name` is relative ("config.json"); DS_E_NOT_FOUND if there is none.
+// Where a model's files come from: `name` is relative ("config.json"); DS_E_NOT_FOUND if there is none, DS_E_FORMAT if
+// the name would lead out of the folder.
 class Folder {
  public:
   virtual ~Folder() = default;
@@ -68,8 +70,9 @@ class AtomicFile {
 
  private:
   AtomicFile() = default;
+  Status write(uint64_t offset, std::span<const uint8_t> bytes);
   std::string path_, temporary_;
-  int fd_ = -1;
+  intptr_t handle_ = -1;
   uint64_t size_ = 0;
 };
 

@@ -1,8 +1,8 @@
 // JSON reading and writing for small and middle-sized documents: configs, tokenizer.json, safetensors headers, dumps.
 //
-// Reading goes through RapidJSON's SAX parser (iterative, validating UTF-8) into a flat, read-only tree. Depth, size and
-// duplicate keys are checked here, once: a document that parsed can be walked without further care. Numbers keep whether
-// they were integers. No locale, no exceptions across this border.
+// Reading goes through RapidJSON's SAX parser (iterative, validating UTF-8) into a flat, read-only tree. Depth, size
+// and duplicate keys are checked here, once: a document that parsed can be walked without further care. Numbers keep
+// whether they were integers. No locale, no exceptions across this border.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ enum class JsonType : uint8_t { kNull, kBool, kInteger, kNumber, kString, kArray
 class JsonDocument;
 
 // A view of one value; valid as long as its document. A default-made view is null, and looking up a missing key gives
-// one, so that optional fields read as `doc["a"]["b"].integer_or(3)`.
+// one, so that optional fields read as `doc["a"]["b"].integer().value_or(3)`.
 class Json {
  public:
   Json() = default;
@@ -33,13 +33,13 @@ class Json {
   bool is_number() const { return type() == JsonType::kInteger || type() == JsonType::kNumber; }
 
   std::optional<bool> boolean() const;
-  std::optional<int64_t> integer() const;   // kInteger only
-  std::optional<double> number() const;     // kInteger or kNumber
+  std::optional<int64_t> integer() const;  // kInteger only
+  std::optional<double> number() const;    // kInteger or kNumber
   std::optional<std::string_view> text() const;
 
-  size_t size() const;                      // members of an array or object
-  Json at(size_t index) const;              // array element or object value
-  std::string_view key(size_t index) const; // object only
+  size_t size() const;                       // members of an array or object
+  Json at(size_t index) const;               // array element or object value
+  std::string_view key(size_t index) const;  // object only
   Json operator[](std::string_view key) const;
   bool contains(std::string_view key) const;
 

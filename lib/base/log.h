@@ -1,4 +1,5 @@
-// Where the library's messages go: to the host's callback or into a bounded ring that the host reads. Never to a stream.
+// Where the library's messages go: to the host's callback or into a bounded ring that the host reads. Never to a
+// stream.
 #pragma once
 
 #include <cstdint>

@@ -9,17 +9,31 @@
 namespace deepseam {
 namespace {
 
+// Drops the half of a character that cutting left at the end of `text`.
+void mend_end(char *text) noexcept {
+  const size_t size = std::strlen(text);
+  size_t begin = size;  // of the last character
+  while (begin > 0 && size - begin < 3 && (text[begin - 1] & 0xc0) == 0x80) --begin;
+  if (begin == 0) return;
+  const unsigned char lead = static_cast<unsigned char>(text[begin - 1]);
+  const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+  if (size - (begin - 1) < length) text[begin - 1] = 0;
+}
+
 template <size_t N>
 void copy_text(char (&to)[N], const char *from) noexcept {
   const size_t size = std::min(std::strlen(from), N - 1);
   std::memcpy(to, from, size);
   to[size] = 0;
+  if (from[size]) mend_end(to);
 }
 
 // Long paths lose their front: the file name is what a reader needs.
 template <size_t N>
 void copy_tail(char (&to)[N], const std::string &from) noexcept {
-  copy_text(to, from.c_str() + (from.size() < N ? 0 : from.size() - (N - 1)));
+  size_t begin = from.size() < N ? 0 : from.size() - (N - 1);
+  while (begin > 0 && begin < from.size() && (from[begin] & 0xc0) == 0x80) ++begin;
+  copy_text(to, from.c_str() + begin);
 }
 
 }  // namespace
@@ -42,7 +56,7 @@ Status &Status::operator=(const Status &other) noexcept {
 
 const char *Status::message() const noexcept { return failure_ ? failure_->message.c_str() : status_name(code_); }
 
-Status &&Status::at(const std::string &path, uint64_t byte_offset) && noexcept {
+Status &&Status::at(const std::string &path, uint64_t byte_offset) &&noexcept {
   if (failure_) try {
       failure_->path = path;
       failure_->byte_offset = byte_offset;
@@ -51,12 +65,12 @@ Status &&Status::at(const std::string &path, uint64_t byte_offset) && noexcept {
   return std::move(*this);
 }
 
-Status &&Status::os(int32_t os_code) && noexcept {
+Status &&Status::os(int32_t os_code) &&noexcept {
   if (failure_) failure_->os_code = os_code;
   return std::move(*this);
 }
 
-Status &&Status::bytes(uint64_t needed, uint64_t available) && noexcept {
+Status &&Status::bytes(uint64_t needed, uint64_t available) &&noexcept {
   if (failure_) failure_->bytes_needed = needed, failure_->bytes_available = available;
   return std::move(*this);
 }
@@ -83,8 +97,10 @@ Status fail(ds_status code, const char *domain, const char *format, ...) noexcep
   char text[sizeof(ds_error::message)];
   va_list arguments;
   va_start(arguments, format);
-  std::vsnprintf(text, sizeof text, format, arguments);
+  const int size = std::vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
+  if (size < 0) text[0] = 0;
+  if (size >= static_cast<int>(sizeof text)) mend_end(text);
   try {
     Failure failure;
     copy_text(failure.domain, domain);

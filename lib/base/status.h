@@ -2,7 +2,8 @@
 //
 // A Status is one pointer wide. Success holds nothing and costs nothing; failure holds a code and, where memory allows,
 // a Failure with the sentence for the user. Without memory the code stays and the sentence is the code's own name.
-// Nothing here throws or prints. The message names file, field, expected and found: the place that knows them writes it.
+// Nothing here throws or prints. The message names file, field, expected and found: the place that knows them writes
+// it.
 #pragma once
 
 #include <cstdint>
@@ -45,9 +46,9 @@ class [[nodiscard]] Status {
   const char *message() const noexcept;  // never NULL
 
   // Adds to a failure; does nothing on success or without memory.
-  Status &&at(const std::string &path, uint64_t byte_offset = kNoOffset) && noexcept;
-  Status &&os(int32_t os_code) && noexcept;
-  Status &&bytes(uint64_t needed, uint64_t available) && noexcept;
+  Status &&at(const std::string &path, uint64_t byte_offset = kNoOffset) &&noexcept;
+  Status &&os(int32_t os_code) &&noexcept;
+  Status &&bytes(uint64_t needed, uint64_t available) &&noexcept;
 
   // Copies code and sentence to the caller's record (may be NULL); on success the record is left alone.
   ds_status report(ds_error *error) const noexcept;
@@ -85,15 +86,15 @@ class [[nodiscard]] Result {
 }  // namespace deepseam
 
 // Returns from the enclosing function if `expression`, a Status, failed.
-#define DS_TRY(expression)                                       \
-  do {                                                           \
+#define DS_TRY(expression)                                                                          \
+  do {                                                                                              \
     if (::deepseam::Status ds_try_status = (expression); !ds_try_status.ok()) return ds_try_status; \
   } while (0)
 
 #define DS_CONCAT_INNER(a, b) a##b
 #define DS_CONCAT(a, b) DS_CONCAT_INNER(a, b)
 // DS_TRY_VALUE(auto x, f()): x is the value of the Result, or the enclosing function returns the failure.
-#define DS_TRY_VALUE(declaration, expression)                                  \
-  auto DS_CONCAT(ds_result_, __LINE__) = (expression);                         \
+#define DS_TRY_VALUE(declaration, expression)                                                            \
+  auto DS_CONCAT(ds_result_, __LINE__) = (expression);                                                   \
   if (!DS_CONCAT(ds_result_, __LINE__).ok()) return std::move(DS_CONCAT(ds_result_, __LINE__)).status(); \
   declaration = std::move(DS_CONCAT(ds_result_, __LINE__)).value()

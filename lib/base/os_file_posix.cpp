@@ -1,0 +1,209 @@
+// os_file.h on POSIX systems.
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/os_file.h"
+#if defined(__linux__)
+#include <sys/vfs.h>
+#endif
+
+namespace deepseam {
+namespace {
+
+constexpr uint64_t kMostPerCall = uint64_t{1} << 30;  // Linux moves at most 2 GiB a call
+
+Status os_failure(int code, const char *verb, const std::string &path) {
+  const ds_status status = code == ENOENT || code == ENOTDIR                  ? DS_E_NOT_FOUND
+                           : code == EACCES || code == EPERM || code == EROFS ? DS_E_PERMISSION
+                                                                              : DS_E_IO;
+  const char *reason = status == DS_E_NOT_FOUND    ? "there is no such file or folder"
+                       : status == DS_E_PERMISSION ? "permission denied"
+                       : code == ENOSPC            ? "no space is left on the device"
+                       : code == EMFILE            ? "this process has too many open files"
+                                                   : "the system reports an error";
+  return fail(status, "file", "cannot %s %s: %s (errno %d)", verb, path.c_str(), reason, code).at(path).os(code);
+}
+
+// Network and user-space filesystems may fail a page long after it was mapped; reads report such failures instead.
+bool is_local(int fd) noexcept {
+#if defined(__linux__)
+  struct statfs info;
+  if (::fstatfs(fd, &info) != 0) return false;
+  switch (static_cast<uint32_t>(info.f_type)) {
+    case 0x6969:      // NFS
+    case 0x517b:      // SMB
+    case 0xff534d42:  // CIFS
+    case 0xfe534d42:  // SMB2
+    case 0x65735546:  // FUSE
+    case 0x01021997:  // 9P
+    case 0x5346414f:  // AFS
+    case 0x6b414653:  // kAFS
+    case 0x73757245:  // Coda
+    case 0x00c36400:  // Ceph
+    case 0x0bd00bd0:  // Lustre
+    case 0x564c:      // NCP
+    case 0x786f4256:  // vboxsf
+    case 0x7461636f:  // OCFS2
+    case 0x01161970:  // GFS2
+      return false;
+    default:
+      return true;
+  }
+#else
+  (void)fd;
+  return false;
+#endif
+}
+
+std::string folder_of(const std::string &path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+}  // namespace
+
+Result<OsFile> os_open_read(const std::string &path) {
+  int fd;
+  do fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  while (fd < 0 && errno == EINTR);
+  if (fd < 0) return os_failure(errno, "open", path);
+  struct stat info;
+  if (::fstat(fd, &info) != 0) {
+    const int code = errno;
+    ::close(fd);
+    return os_failure(code, "examine", path);
+  }
+  if (!S_ISREG(info.st_mode)) {
+    ::close(fd);
+    return fail(DS_E_FORMAT, "file", "%s is %s, expected a regular file", path.c_str(),
+                S_ISDIR(info.st_mode) ? "a folder" : "a device, pipe or socket")
+        .at(path);
+  }
+  OsFile file;
+  file.handle = fd;
+  file.size = static_cast<uint64_t>(info.st_size);
+  file.local = is_local(fd);
+  return file;
+}
+
+void os_close(OsHandle handle) noexcept { ::close(static_cast<int>(handle)); }
+
+OsTransfer os_read_at(OsHandle handle, uint64_t offset, std::span<uint8_t> into) noexcept {
+  OsTransfer transfer;
+  while (transfer.done < into.size()) {
+    const ssize_t got =
+        ::pread(static_cast<int>(handle), into.data() + transfer.done,
+                std::min(kMostPerCall, into.size() - transfer.done), static_cast<off_t>(offset + transfer.done));
+    if (got == 0) break;
+    if (got > 0) {
+      transfer.done += static_cast<uint64_t>(got);
+    } else if (errno != EINTR) {
+      transfer.os_code = errno;
+      break;
+    }
+  }
+  return transfer;
+}
+
+OsTransfer os_write_at(OsHandle handle, uint64_t offset, std::span<const uint8_t> bytes) noexcept {
+  OsTransfer transfer;
+  while (transfer.done < bytes.size()) {
+    const ssize_t put =
+        ::pwrite(static_cast<int>(handle), bytes.data() + transfer.done,
+                 std::min(kMostPerCall, bytes.size() - transfer.done), static_cast<off_t>(offset + transfer.done));
+    if (put > 0) {
+      transfer.done += static_cast<uint64_t>(put);
+    } else if (put == 0 || errno != EINTR) {
+      transfer.os_code = put == 0 ? ENOSPC : errno;
+      break;
+    }
+  }
+  return transfer;
+}
+
+std::span<const uint8_t> os_map(OsHandle handle, uint64_t size, int32_t &os_code) noexcept {
+  void *memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, static_cast<int>(handle), 0);
+  if (memory == MAP_FAILED) {
+    os_code = errno;
+    return {};
+  }
+  return {static_cast<const uint8_t *>(memory), static_cast<size_t>(size)};
+}
+
+void os_unmap(std::span<const uint8_t> view) noexcept { ::munmap(const_cast<uint8_t *>(view.data()), view.size()); }
+
+Status os_check_folder(const std::string &path) {
+  struct stat info;
+  if (::stat(path.c_str(), &info) != 0) return os_failure(errno, "open", path);
+  if (!S_ISDIR(info.st_mode))
+    return fail(DS_E_FORMAT, "file", "%s is not a folder, expected one", path.c_str()).at(path);
+  return {};
+}
+
+Result<std::vector<std::string>> os_list(const std::string &path) {
+  struct Closer {
+    DIR *folder;
+    ~Closer() {
+      if (folder) ::closedir(folder);
+    }
+  };
+  const Closer closer{::opendir(path.c_str())};
+  if (!closer.folder) return os_failure(errno, "list", path);
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;
+    const dirent *entry = ::readdir(closer.folder);
+    if (!entry) break;
+    std::string name = entry->d_name;
+    struct stat info;
+    if (::fstatat(::dirfd(closer.folder), name.c_str(), &info, 0) == 0 && S_ISREG(info.st_mode))
+      names.push_back(std::move(name));
+  }
+  if (errno) return os_failure(errno, "list", path);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<OsHandle> os_create_beside(const std::string &path, std::string &temporary) {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  uint64_t salt = static_cast<uint64_t>(now.tv_nsec) ^ static_cast<uint64_t>(now.tv_sec) << 20;
+  for (int attempt = 0; attempt < 100; ++attempt, salt = salt * 6364136223846793005u + 1442695040888963407u) {
+    char suffix[48];
+    std::snprintf(suffix, sizeof suffix, ".%ld.%08x.tmp", static_cast<long>(::getpid()),
+                  static_cast<unsigned>(salt >> 32));
+    temporary = path + suffix;
+    const int fd = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0666);
+    if (fd >= 0) return OsHandle{fd};
+    if (errno != EEXIST && errno != EINTR) return os_failure(errno, "create", temporary);
+  }
+  return os_failure(EEXIST, "create", temporary);
+}
+
+Status os_publish(OsHandle handle, const std::string &temporary, const std::string &path) {
+  const int fd = static_cast<int>(handle);
+  int code = ::fsync(fd) == 0 ? 0 : errno;
+  if (::close(fd) != 0 && code == 0 && errno != EINTR) code = errno;
+  if (code) return os_failure(code, "write", temporary);
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return os_failure(errno, "replace", path);
+  // The new name must survive a power cut, too. Filesystems that cannot sync a folder say EINVAL: then nothing can.
+  const int folder = ::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return {};
+  code = ::fsync(folder) == 0 || errno == EINVAL ? 0 : errno;
+  ::close(folder);
+  if (code) return os_failure(code, "sync the folder of", path);
+  return {};
+}
+
+void os_remove(const std::string &path) noexcept { ::unlink(path.c_str()); }
+
+}  // namespace deepseam
