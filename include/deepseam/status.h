@@ -58,6 +58,7 @@ typedef int32_t ds_status;
  * domain: the part of the library that noticed ("safetensors", "capi", …). path: file or object concerned, may be
  * empty, cut at its front if long. message: one English sentence, UTF-8, always terminated. os_code: errno or
  * GetLastError, 0 if none. byte_offset: where in the file, UINT64_MAX if it does not apply. */
+#pragma pack(push, 8)
 typedef struct ds_error {
   uint32_t struct_size;
   int32_t code;
@@ -70,5 +71,6 @@ typedef struct ds_error {
   char path[256];
   char message[512];
 } ds_error;
+#pragma pack(pop)
 
 #endif
