@@ -1,6 +1,8 @@
 # Third-party packages, all from the distribution. The core links none of them as a shared library: RapidJSON, xxHash
 # and FlatBuffers are headers, PCRE2 is linked in.
 find_package(Threads REQUIRED)
+set(Python3_FIND_STRATEGY LOCATION)  # the python3 of the PATH, as ./check prepared it
+find_package(Python3 COMPONENTS Interpreter)
 find_program(DS_FLATC flatc REQUIRED)
 find_path(DS_RAPIDJSON_INCLUDE rapidjson/reader.h REQUIRED)
 find_path(DS_XXHASH_INCLUDE xxhash.h REQUIRED)

@@ -1,3 +1,16 @@
+# How modules, plugins and tests of this repository are declared.
+
+file(STRINGS ${CMAKE_SOURCE_DIR}/include/deepseam/version.h _lines REGEX "define DSB?_ABI_MAJOR")
+foreach(_line IN LISTS _lines)
+  if(_line MATCHES "define (DSB?_ABI_MAJOR) ([0-9]+)")
+    set(${CMAKE_MATCH_1} ${CMAKE_MATCH_2})
+  endif()
+endforeach()
+
+# Where tests find the tiny checkpoints (fixture tiny_models writes them) and what the oracle computed from them.
+set(DS_TINY_DIR ${CMAKE_BINARY_DIR}/tiny)
+set(DS_GOLDEN_DIR ${CMAKE_SOURCE_DIR}/tests/oracle/golden)
+
 # ds_module(name SOURCES ... DEPS ... PRIVATE ...): one folder of lib/ as a static library ds_<name>. DEPS are public.
 function(ds_module name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPS;PRIVATE" ${ARGN})
@@ -6,12 +19,61 @@ function(ds_module name)
   target_link_libraries(ds_${name} PUBLIC ${arg_DEPS} PRIVATE ds_warnings ${arg_PRIVATE})
 endfunction()
 
-# ds_test(name SOURCES ... DEPS ... ARGS ... LABELS ...): a doctest program, run by ctest.
+# ds_binary_policy(target map): how a shared library of ours is linked. Exports what `map` names and nothing else, binds
+# its own symbols to itself, resolves everything at load, and brings its own C++ runtime unless DS_STATIC_RUNTIME is off.
+# `map` is a file in cmake/, deepseam.map.in or backend.map.in.
+function(ds_binary_policy target map)
+  if(WIN32 OR APPLE)
+    return()
+  endif()
+  get_filename_component(name ${map} NAME_WLE)
+  configure_file(${CMAKE_SOURCE_DIR}/cmake/${map} ${CMAKE_BINARY_DIR}/${name} @ONLY)
+  target_link_options(${target} PRIVATE -Wl,--version-script=${CMAKE_BINARY_DIR}/${name} -Wl,-Bsymbolic
+    -Wl,-z,relro,-z,now -Wl,--as-needed)
+  if(NOT DS_SANITIZE)
+    target_link_options(${target} PRIVATE -Wl,-z,defs)
+  endif()
+  if(DS_STATIC_RUNTIME)
+    target_link_options(${target} PRIVATE -static-libstdc++ -static-libgcc)
+  endif()
+  set_target_properties(${target} PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/${map})
+endfunction()
+
+# ds_test(name SOURCES ... DEPS ... LABELS ... DEFINITIONS ...): a doctest program, run by ctest in the build tree.
 function(ds_test name)
-  cmake_parse_arguments(arg "" "" "SOURCES;DEPS;LABELS" ${ARGN})
-  add_executable(${name} ${arg_SOURCES} ${CMAKE_SOURCE_DIR}/tests/unit/main.cpp)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS;LABELS;DEFINITIONS" ${ARGN})
+  if(NOT TARGET ds_test_main)
+    add_library(ds_test_main OBJECT ${CMAKE_SOURCE_DIR}/tests/unit/main.cpp)
+    target_link_libraries(ds_test_main PUBLIC ds_dep_doctest PRIVATE ds_warnings)
+  endif()
+  add_executable(${name} ${arg_SOURCES} $<TARGET_OBJECTS:ds_test_main>)
   target_link_libraries(${name} PRIVATE ds_warnings ds_dep_doctest ${arg_DEPS})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_compile_definitions(${name} PRIVATE ${arg_DEFINITIONS})
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 600)
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 600 SKIP_RETURN_CODE 77)
+endfunction()
+
+# ds_golden_test(...): as ds_test, on the tiny checkpoints. The program is compiled with DS_TINY_DIR and DS_GOLDEN_DIR.
+function(ds_golden_test name)
+  cmake_parse_arguments(arg "" "" "LABELS;DEFINITIONS" ${ARGN})
+  if(NOT arg_LABELS)
+    set(arg_LABELS golden)
+  endif()
+  ds_test(${name} ${arg_UNPARSED_ARGUMENTS} LABELS ${arg_LABELS} DEFINITIONS ${arg_DEFINITIONS}
+    DS_TINY_DIR="${DS_TINY_DIR}" DS_GOLDEN_DIR="${DS_GOLDEN_DIR}")
+  set_tests_properties(${name} PROPERTIES FIXTURES_REQUIRED tiny_models)
+endfunction()
+
+# ds_python_test(name SCRIPT file ARGS ... LABELS ... [TINY]): exit status 0 passed, 77 skipped (the last line says why).
+# TINY: needs the tiny checkpoints. The environment has DS_TINY_DIR, DS_GOLDEN_DIR, and writes no __pycache__.
+function(ds_python_test name)
+  cmake_parse_arguments(arg "TINY" "SCRIPT" "ARGS;LABELS" ${ARGN})
+  get_filename_component(script ${arg_SCRIPT} ABSOLUTE)
+  add_test(NAME ${name} COMMAND ${Python3_EXECUTABLE} -B ${script} ${arg_ARGS})
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 600 SKIP_RETURN_CODE 77
+    ENVIRONMENT "DS_TINY_DIR=${DS_TINY_DIR};DS_GOLDEN_DIR=${DS_GOLDEN_DIR};PYTHONDONTWRITEBYTECODE=1")
+  if(arg_TINY)
+    set_tests_properties(${name} PROPERTIES FIXTURES_REQUIRED tiny_models)
+  endif()
 endfunction()

@@ -29,7 +29,7 @@ uint32_t key_hash(std::string_view key) {
 
 // RapidJSON does not look at what its allocator returns.
 struct ThrowingAllocator {
-  static const bool kNeedFree = true;
+  [[maybe_unused]] static const bool kNeedFree = true;
   void *Malloc(size_t size) { return size ? checked(std::malloc(size)) : nullptr; }
   void *Realloc(void *memory, size_t, size_t size) {
     if (size) return checked(std::realloc(memory, size));

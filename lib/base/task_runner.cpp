@@ -53,8 +53,10 @@ bool spin_until(Condition done) {
 
 // While it lives, this thread blocks every signal, and so does every thread that it starts, for good.
 class BlockedSignals {
-#if !defined(_WIN32)
  public:
+#if defined(_WIN32)
+  BlockedSignals() noexcept {}  // there are none
+#else
   BlockedSignals() noexcept {
     sigset_t all;
     ::sigfillset(&all);

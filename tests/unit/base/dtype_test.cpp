@@ -1,0 +1,35 @@
+#include "base/dtype.h"
+
+#include <doctest/doctest.h>
+
+#include <set>
+#include <string>
+
+using namespace deepseam;
+
+TEST_CASE("names and ids of the formats are stable") {
+  // Written out rather than taken from dtype.def: these numbers stand in files.
+  CHECK(static_cast<uint32_t>(dtype_from_name("f32")) == 1);
+  CHECK(static_cast<uint32_t>(dtype_from_name("f16")) == 2);
+  CHECK(static_cast<uint32_t>(dtype_from_name("bf16")) == 3);
+  CHECK(static_cast<uint32_t>(dtype_from_name("f8_e4m3")) == 4);
+  CHECK(static_cast<uint32_t>(dtype_from_name("i32")) == 5);
+  CHECK(static_cast<uint32_t>(dtype_from_name("q8_0")) == 16);
+  CHECK(static_cast<uint32_t>(dtype_from_name("q4_0")) == 17);
+}
+
+TEST_CASE("unknown names and ids are kNone and have no size") {
+  CHECK(dtype_from_name("f64") == DType::kNone);
+  CHECK(dtype_from_name("") == DType::kNone);
+  CHECK(dtype_info(static_cast<DType>(99)).dtype == DType::kNone);
+  CHECK(row_bytes(static_cast<DType>(99), 100) == 0);
+}
+
+TEST_CASE("a row of a block format ends with a whole block") {
+  CHECK(row_bytes(DType::kF32, 3) == 12);
+  CHECK(row_bytes(DType::kQ8_0, 0) == 0);
+  CHECK(row_bytes(DType::kQ8_0, 1) == 34);
+  CHECK(row_bytes(DType::kQ8_0, 32) == 34);
+  CHECK(row_bytes(DType::kQ8_0, 33) == 68);
+  CHECK(row_bytes(DType::kQ4_0, 64) == 36);
+}

@@ -1,0 +1,241 @@
+#include "base/file.h"
+
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "temporary_folder.h"
+
+using namespace deepseam;
+
+namespace {
+
+std::span<const uint8_t> bytes_of(const std::string &text) {
+  return {reinterpret_cast<const uint8_t *>(text.data()), text.size()};
+}
+
+std::string read_some(const Source &source, uint64_t offset, size_t size) {
+  std::string text(size, '?');
+  const Status status = source.read_at(offset, {reinterpret_cast<uint8_t *>(text.data()), size});
+  return status.ok() ? text : std::string("failed: ") + status.message();
+}
+
+std::shared_ptr<Source> opened(const std::string &path, MapMode map) {
+  Result<std::shared_ptr<Source>> source = open_file(path, map);
+  REQUIRE(source.ok());
+  return source.value();
+}
+
+constexpr MapMode kModes[] = {MapMode::kAuto, MapMode::kNever, MapMode::kAlways};
+
+}  // namespace
+
+TEST_CASE("a file reads the same in every map mode") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("f", "0123456789");
+  for (const MapMode map : kModes) {
+    const std::shared_ptr<Source> source = opened(path, map);
+    CHECK(source->size() == 10);
+    CHECK(source->name() == path);
+    CHECK(read_some(*source, 0, 10) == "0123456789");
+    CHECK(read_some(*source, 7, 3) == "789");
+    CHECK(read_some(*source, 10, 0).empty());
+    CHECK(source->view().size() == (map == MapMode::kNever ? 0u : 10u));
+  }
+}
+
+TEST_CASE("a read that goes beyond the end names offset, expected and found, and does not wrap") {
+  const TemporaryFolder folder;
+  const std::string content = "0123456789";
+  const std::string path = folder.write("f", content);
+  Result<std::shared_ptr<Source>> memory = open_memory("m", bytes_of(content));
+  REQUIRE(memory.ok());
+  for (const std::shared_ptr<Source> &source : {opened(path, MapMode::kNever), memory.value()}) {
+    uint8_t byte[4];
+    const Status status = source->read_at(8, byte);
+    REQUIRE(status.code() == DS_E_IO);
+    CHECK(status.failure()->byte_offset == 8);
+    CHECK(status.failure()->bytes_needed == 4);
+    CHECK(status.failure()->bytes_available == 2);
+    CHECK(source->read_at(UINT64_MAX - 1, byte).code() == DS_E_IO);
+    CHECK(source->read_at(11, {}).code() == DS_E_IO);
+  }
+}
+
+TEST_CASE("a file truncated while open fails with a sentence, mapped or not") {
+  const TemporaryFolder folder;
+  for (const MapMode map : kModes) {
+    const std::string path = folder.write("f", std::string(20000, 'x'));
+    const std::shared_ptr<Source> source = opened(path, map);
+    REQUIRE(::truncate(path.c_str(), 5000) == 0);
+    std::vector<uint8_t> into(10000);
+    const Status status = source->read_at(0, into);
+    REQUIRE(status.code() == DS_E_IO);
+    CHECK(status.failure()->bytes_available == 5000);
+    CHECK(std::string(status.message()).find("truncated") != std::string::npos);
+  }
+}
+
+TEST_CASE("what is no regular file has its own status") {
+  const TemporaryFolder folder;
+  CHECK(open_file(folder / "missing", MapMode::kAuto).status().code() == DS_E_NOT_FOUND);
+  CHECK(open_file(folder / "missing/file", MapMode::kAuto).status().code() == DS_E_NOT_FOUND);
+  CHECK(open_file(folder.path(), MapMode::kAuto).status().code() == DS_E_FORMAT);
+  CHECK(open_file("/dev/null", MapMode::kAuto).status().code() == DS_E_FORMAT);
+  CHECK(open_file("", MapMode::kAuto).status().code() == DS_E_ARGUMENT);
+  CHECK(open_file(std::string("a\0b", 3), MapMode::kAuto).status().code() == DS_E_ARGUMENT);
+}
+
+TEST_CASE("a pipe without a writer is refused at once, not waited for") {
+  const TemporaryFolder folder;
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  CHECK(open_file(folder / "pipe", MapMode::kAuto).status().code() == DS_E_FORMAT);
+}
+
+TEST_CASE("an empty file is a Source of size 0 in every map mode") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("f", "");
+  for (const MapMode map : kModes) CHECK(opened(path, map)->size() == 0);
+}
+
+TEST_CASE("a file without permission is DS_E_PERMISSION") {
+  if (::geteuid() == 0) return;  // root may read everything
+  const TemporaryFolder folder;
+  const std::string path = folder.write("f", "x");
+  REQUIRE(::chmod(path.c_str(), 0) == 0);
+  CHECK(open_file(path, MapMode::kAuto).status().code() == DS_E_PERMISSION);
+}
+
+TEST_CASE("a folder opens its files by name and lists regular files in byte order") {
+  const TemporaryFolder folder;
+  folder.write("b", "2");
+  folder.write("B", "1");
+  folder.write("a", "0");
+  std::filesystem::create_directory(folder / "sub");
+  std::ofstream(folder / "sub/inner") << "deep";
+  Result<std::shared_ptr<Folder>> opened_folder = open_folder(folder.path(), MapMode::kAuto);
+  REQUIRE(opened_folder.ok());
+  const Folder &view = *opened_folder.value();
+  Result<std::vector<std::string>> names = view.list();
+  REQUIRE(names.ok());
+  CHECK(names.value() == std::vector<std::string>{"B", "a", "b"});
+  Result<std::shared_ptr<Source>> inner = view.open("sub/inner");
+  REQUIRE(inner.ok());
+  CHECK(read_some(*inner.value(), 0, 4) == "deep");
+  CHECK(view.open("c").status().code() == DS_E_NOT_FOUND);
+}
+
+TEST_CASE("a file name from a file cannot lead out of the folder") {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "sub");
+  folder.write("secret", "s");
+  Result<std::shared_ptr<Folder>> sub = open_folder(folder / "sub", MapMode::kAuto);
+  REQUIRE(sub.ok());
+  for (const char *name : {"../secret", "x/../../secret", "..", "/etc/passwd", "", "a/.."})
+    CHECK(sub.value()->open(name).status().code() == DS_E_FORMAT);
+  CHECK(sub.value()->open("..x").status().code() == DS_E_NOT_FOUND);
+}
+
+TEST_CASE("a folder that is none is refused") {
+  const TemporaryFolder folder;
+  CHECK(open_folder(folder / "missing", MapMode::kAuto).status().code() == DS_E_NOT_FOUND);
+  CHECK(open_folder(folder.write("f", "x"), MapMode::kAuto).status().code() == DS_E_FORMAT);
+}
+
+TEST_CASE("read_whole keeps to its limit") {
+  const std::string content = "0123456789";
+  Result<std::shared_ptr<Source>> memory = open_memory("m", bytes_of(content));
+  REQUIRE(memory.ok());
+  CHECK(read_whole(*memory.value(), 10).value() == content);
+  CHECK(read_whole(*memory.value(), 9).status().code() == DS_E_FORMAT);
+}
+
+TEST_CASE("an atomic file appears whole at commit and replaces what was there") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("target", "old");
+  {
+    Result<AtomicFile> file = AtomicFile::create(path);
+    REQUIRE(file.ok());
+    REQUIRE(file->append(bytes_of("hello world")).ok());
+    REQUIRE(file->write_at(6, bytes_of("there")).ok());
+    CHECK(file->size() == 11);
+    CHECK(TemporaryFolder::read(path) == "old");
+    REQUIRE(file->commit().ok());
+    CHECK(TemporaryFolder::read(path) == "hello there");
+    CHECK(file->append(bytes_of("x")).code() == DS_E_IO);
+    CHECK(file->commit().code() == DS_E_IO);
+  }
+  CHECK(folder.entries() == 1);
+}
+
+TEST_CASE("an atomic file that is not committed leaves nothing") {
+  const TemporaryFolder folder;
+  {
+    Result<AtomicFile> file = AtomicFile::create(folder / "target");
+    REQUIRE(file.ok());
+    REQUIRE(file->append(bytes_of("hello")).ok());
+    const AtomicFile moved = std::move(file).value();
+    CHECK(folder.entries() == 1);
+  }
+  CHECK(folder.entries() == 0);
+}
+
+TEST_CASE("an atomic file whose commit fails leaves nothing") {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "target");
+  {
+    Result<AtomicFile> file = AtomicFile::create(folder / "target");
+    REQUIRE(file.ok());
+    CHECK_FALSE(file->commit().ok());  // a file cannot replace a folder
+  }
+  CHECK(folder.entries() == 1);
+}
+
+TEST_CASE("writing at a place that was not appended is refused") {
+  const TemporaryFolder folder;
+  Result<AtomicFile> file = AtomicFile::create(folder / "target");
+  REQUIRE(file.ok());
+  REQUIRE(file->append(bytes_of("1234")).ok());
+  CHECK(file->write_at(2, bytes_of("xyz")).code() == DS_E_IO);
+  CHECK(file->write_at(UINT64_MAX, bytes_of("xyz")).code() == DS_E_IO);
+  CHECK(AtomicFile::create(folder / "no/such/folder").status().code() == DS_E_NOT_FOUND);
+}
+
+TEST_CASE("a write that the system refuses is an error with its code") {
+  const TemporaryFolder folder;
+  Result<AtomicFile> file = AtomicFile::create(folder / "target");
+  REQUIRE(file.ok());
+  rlimit saved;
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &saved) == 0);
+  const rlimit small{4096, saved.rlim_max};
+  const auto handler = ::signal(SIGXFSZ, SIG_IGN);
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+  const Status status = file->append(std::vector<uint8_t>(10000));
+  ::setrlimit(RLIMIT_FSIZE, &saved);
+  ::signal(SIGXFSZ, handler);
+  REQUIRE(status.code() == DS_E_IO);
+  CHECK(status.failure()->os_code == EFBIG);
+  CHECK(status.failure()->bytes_available == 4096);
+}
+
+TEST_CASE("several threads read one Source at once") {
+  const TemporaryFolder folder;
+  std::string content(100000, 0);
+  for (size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i % 251);
+  const std::shared_ptr<Source> source = opened(folder.write("f", content), MapMode::kNever);
+  std::vector<std::thread> threads;
+  std::vector<int> wrong(4);
+  for (size_t t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      for (size_t i = t; i < 500; ++i) wrong[t] += read_some(*source, i * 150, 200) != content.substr(i * 150, 200);
+    });
+  for (std::thread &thread : threads) thread.join();
+  CHECK(wrong == std::vector<int>(4));
+}

@@ -1,0 +1,89 @@
+#include "base/shared_library.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "temporary_folder.h"
+
+using namespace deepseam;
+
+namespace {
+
+std::string which(const SharedLibrary &library) {
+  using Function = const char *();
+  Function *function = reinterpret_cast<Function *>(library.symbol("which"));
+  return function ? function() : "";
+}
+
+struct Descriptor {
+  explicit Descriptor(const char *path) : fd(::open(path, O_RDONLY | O_CLOEXEC)) { REQUIRE(fd >= 0); }
+  ~Descriptor() { ::close(fd); }
+  int fd;
+};
+
+}  // namespace
+
+TEST_CASE("a library is loaded by absolute path and has its symbols") {
+  Result<SharedLibrary> library = SharedLibrary::open(LOADABLE_ONE);
+  REQUIRE(library.ok());
+  CHECK(which(*library) == "one");
+  CHECK(library->symbol("no_such_symbol") == nullptr);
+}
+
+TEST_CASE("a relative path is refused, whatever the current folder") {
+  CHECK(SharedLibrary::open("libm.so.6").status().code() == DS_E_ARGUMENT);
+  CHECK(SharedLibrary::open("./x.so").status().code() == DS_E_ARGUMENT);
+  CHECK(SharedLibrary::open("").status().code() == DS_E_ARGUMENT);
+}
+
+TEST_CASE("what cannot be loaded is reported with its path") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("not_elf.so", "this is text");
+  const Status status = SharedLibrary::open(path).status();
+  CHECK(status.code() == DS_E_PLUGIN);
+  CHECK(std::string(status.message()).find(path) != std::string::npos);
+  CHECK(SharedLibrary::open(folder / "missing.so").status().code() == DS_E_PLUGIN);
+}
+
+TEST_CASE("a descriptor names the file that is loaded, whatever its path holds by now") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "plugin.so";
+  std::filesystem::copy_file(LOADABLE_ONE, path);
+  const Descriptor verified(path.c_str());
+  std::filesystem::remove(path);
+  std::filesystem::copy_file(LOADABLE_TWO, path);
+  Result<SharedLibrary> library = SharedLibrary::open(path, verified.fd);
+  REQUIRE(library.ok());
+  CHECK(which(*library) == "one");
+}
+
+TEST_CASE("a descriptor number used again loads the new file, not the one loaded under that number before") {
+  const TemporaryFolder folder;
+  std::filesystem::copy_file(LOADABLE_ONE, folder / "a.so");
+  std::filesystem::copy_file(LOADABLE_TWO, folder / "b.so");
+  SharedLibrary first, second;
+  int number = -1;
+  {
+    const Descriptor descriptor((folder / "a.so").c_str());
+    number = descriptor.fd;
+    Result<SharedLibrary> opened = SharedLibrary::open(folder / "a.so", descriptor.fd);
+    REQUIRE(opened.ok());
+    first = std::move(opened).value();
+  }
+  {
+    const Descriptor descriptor((folder / "b.so").c_str());
+    REQUIRE(descriptor.fd == number);
+    Result<SharedLibrary> opened = SharedLibrary::open(folder / "b.so", descriptor.fd);
+    REQUIRE(opened.ok());
+    second = std::move(opened).value();
+  }
+  CHECK(which(first) == "one");
+  CHECK(which(second) == "two");
+}
+
+TEST_CASE("own_folder is where this program lies") {
+  CHECK(own_folder() == std::filesystem::read_symlink("/proc/self/exe").parent_path().string());
+}
