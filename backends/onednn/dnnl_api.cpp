@@ -1,0 +1,60 @@
+#include "dnnl_api.h"
+
+namespace deepseam::onednn {
+namespace {
+
+// The head of dnnl_version_t, unchanged since 1.0.
+struct Version {
+  int major, minor, patch;
+};
+
+template <typename F>
+F symbol(const dsb_host &host, void *library, const char *name) {
+  return reinterpret_cast<F>(host.library_symbol(host.user, library, name));
+}
+
+}  // namespace
+
+Dnnl dnnl_open(const dsb_host &host) {
+  Dnnl dnnl;
+  if (!host.library_open || !host.library_symbol) return dnnl;
+#if defined(_WIN32)
+  const char *const names[] = {"dnnl.dll"};
+#else
+  const char *const names[] = {"libdnnl.so.3", "libdnnl.so.2"};
+#endif
+  for (const char *name : names) {
+    void *library = host.library_open(host.user, name);
+    if (!library) continue;
+    dnnl.library = library;
+    const auto version = symbol<const Version *(*)()>(host, library, "dnnl_version");
+    const Version *found = version ? version() : nullptr;
+    if (found && (found->major == 2 || found->major == 3)) {
+      dnnl.major = found->major, dnnl.minor = found->minor, dnnl.patch = found->patch;
+      if (const auto quiet = symbol<int (*)(int)>(host, library, "dnnl_set_verbose")) quiet(0);
+      dnnl.get_threads = symbol<int (*)()>(host, library, "omp_get_max_threads");
+      dnnl.set_threads = symbol<void (*)(int)>(host, library, "omp_set_num_threads");
+      dnnl.sgemm = symbol<decltype(dnnl.sgemm)>(host, library, "dnnl_sgemm");
+    }
+    if (dnnl.loaded()) return dnnl;
+    dnnl_close(host, &dnnl);
+  }
+  return dnnl;
+}
+
+void dnnl_close(const dsb_host &host, Dnnl *dnnl) {
+  if (dnnl->library && host.library_close) host.library_close(host.user, dnnl->library);
+  *dnnl = Dnnl{};
+}
+
+OneThread::OneThread(const Dnnl &dnnl) : dnnl_(dnnl) {
+  if (!dnnl_.get_threads || !dnnl_.set_threads) return;
+  before_ = dnnl_.get_threads();
+  dnnl_.set_threads(1);
+}
+
+OneThread::~OneThread() {
+  if (before_ > 0) dnnl_.set_threads(before_);
+}
+
+}  // namespace deepseam::onednn

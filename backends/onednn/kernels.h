@@ -1,0 +1,70 @@
+// The arithmetic of this backend: pure functions over packed matrices and plain arrays, once per instruction set.
+//
+// kernels.cpp is compiled for each set; kernels_for() picks the best one that the CPU has and the host allows. Nothing
+// here knows graphs, threads or oneDNN. A result never depends on how many rows are computed together: every output
+// element is summed over its columns in one order, whatever M is. That is what makes batching invisible.
+#pragma once
+
+#include <cstdint>
+
+namespace deepseam::onednn {
+
+// Output rows that lie side by side in a packed matrix: one lane each.
+inline constexpr uint32_t kLanes = 16;
+// Columns that share an activation scale and, in the block formats, a weight scale.
+inline constexpr uint32_t kBlock = 32;
+// Activation rows that one kernel call computes together at most.
+inline constexpr uint32_t kMaxRows = 8;
+
+// How a packed matrix stores its numbers. All but the two block forms multiply float activations.
+enum class Pack : uint32_t { kF32 = 1, kF16 = 2, kBF16 = 3, kF8 = 4, kQ8 = 5, kQ4 = 6 };
+
+// A [rows, cols] matrix in tiles of kLanes rows; the last tile is padded with zeros.
+//   float forms  tile: [cols][kLanes] numbers. kF8 has F32 scales beside: one per tile and scale_cols columns.
+//   kQ8          tile: per block of 32 columns [kLanes] f16 scales, then [8][kLanes][4] bytes q + 128
+//   kQ4          tile: per block of 32 columns [kLanes] f16 scales, then [4][kLanes][4] bytes; of byte i of group g the
+//                low nibble is column 8g+i, the high one column 8g+4+i; value = nibble - 8
+struct Matrix {
+  Pack pack = Pack::kF32;
+  uint32_t scale_cols = 0;
+  uint64_t rows = 0, cols = 0;
+  const uint8_t *data = nullptr;
+  const float *scales = nullptr;  // kF8: [tiles][ceil(cols / scale_cols)]
+};
+
+uint64_t tile_bytes(Pack pack, uint64_t cols);
+inline uint64_t tiles(uint64_t rows) { return (rows + kLanes - 1) / kLanes; }
+inline bool quantised(Pack pack) { return pack == Pack::kQ8 || pack == Pack::kQ4; }
+
+// Activations as int8: one scale and one sum of q per block of 32 columns. The last block is padded with zeros.
+struct QuantRow {
+  const int8_t *q = nullptr;     // [blocks * 32]
+  const float *scale = nullptr;  // [blocks]
+  const int32_t *sum = nullptr;  // [blocks]
+};
+
+struct Kernels {
+  const char *isa;
+  // y[m][first_tile*16 …] = sum over columns of W * x[m], for m < n_rows <= kMaxRows and tiles [first, first + count).
+  // y rows hold W.rows values each; lanes beyond W.rows are not written.
+  void (*matmul)(const Matrix &w, uint64_t first_tile, uint64_t count, const float *const *x, float *const *y,
+                 uint32_t n_rows);
+  void (*matmul_q)(const Matrix &w, uint64_t first_tile, uint64_t count, const QuantRow *x, float *const *y,
+                   uint32_t n_rows);
+  void (*quantise)(const float *x, uint64_t cols, int8_t *q, float *scale, int32_t *sum);
+  float (*dot)(const float *a, const float *b, uint64_t n);
+  void (*axpy)(float factor, const float *x, float *y, uint64_t n);          // y += factor * x
+  void (*scale)(float factor, float *y, uint64_t n);                         // y *= factor
+  float (*sum_squares)(const float *x, uint64_t n);
+  void (*silu_mul)(const float *gate, const float *up, float *out, uint64_t n);  // silu(gate) * up
+  float (*exp_sum)(float *x, uint64_t n, float maximum);                     // x = exp(x - maximum); their sum
+};
+
+// `isa_cap` as in dsb_host ("" for none): "generic", "avx2" or "avx512"; "amx" and unknown names cap nothing.
+const Kernels &kernels_for(const char *isa_cap);
+
+const Kernels &kernels_generic();
+const Kernels &kernels_avx2();
+const Kernels &kernels_avx512();
+
+}  // namespace deepseam::onednn
