@@ -1,0 +1,72 @@
+// Runs all jobs of one model: one thread, one step after another, decode rows and prompt chunks of all jobs together.
+//
+// Work goes in through submit(); what comes out goes through JobFeed. Everything between (branches, leases, samplers,
+// the step) belongs to the engine thread alone and needs no lock; the engine's mutex guards the inbox, the stop flag
+// and the list of jobs in the running step, nothing else. A cancelled job raises the step's cancel word; the step ends
+// without having committed anything and is formed again without that job. Exceptions end the jobs concerned, never the
+// thread. Without work the thread sleeps.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/status.h"
+#include "kv/kv_store.h"
+#include "session/scheduler.h"
+#include "session/service.h"
+
+namespace deepseam::session {
+
+class Job;
+class Session;
+struct DeviceModel;
+struct Work;       // work.h: a request as the engine sees it
+struct StepDraft;  // step.h: one step being put together
+
+struct EngineFacts {
+  uint64_t steps = 0, rows = 0, decode_rows = 0, shared_steps = 0;  // shared: rows of more than one job
+  uint64_t cancelled_steps = 0, preemptions = 0;
+};
+
+class Engine : public Watcher, public std::enable_shared_from_this<Engine> {
+ public:
+  // `device` is used by the engine thread only, from now on until the thread has ended.
+  static Result<std::shared_ptr<Engine>> start(std::shared_ptr<Service> service, std::unique_ptr<DeviceModel> device,
+                                               std::shared_ptr<kv::KvStore> store);
+  ~Engine() override;
+
+  Status submit(std::unique_ptr<Work> work);  // DS_E_SHUT_DOWN once stop was asked
+  void wake() noexcept;                       // something outside changed: a cancel, an answer, a setting
+  void tick(uint64_t now_ns) override;
+
+  void ask_stop() noexcept;         // all jobs end as cancelled, then the thread ends
+  bool join(uint64_t deadline_ns);  // false: not ended by then
+  bool on_own_thread() const noexcept { return std::this_thread::get_id() == thread_id_; }
+  EngineFacts facts() const;
+
+ private:
+  Engine(std::shared_ptr<Service> service, std::unique_ptr<DeviceModel> device, std::shared_ptr<kv::KvStore> store);
+  void loop();
+  bool turn();  // one round: take in, clean up, one step; false: nothing to do
+  struct State;
+
+  std::shared_ptr<Service> service_;
+  std::unique_ptr<State> state_;  // engine thread only
+  mutable std::mutex mutex_;
+  std::condition_variable changed_, ended_changed_;
+  std::vector<std::unique_ptr<Work>> inbox_;
+  std::vector<Job *> in_step_;
+  const uint32_t *step_cancel_ = nullptr;
+  bool woken_ = false, stopping_ = false, ended_ = false;
+  EngineFacts facts_;
+  std::thread thread_;
+  std::thread::id thread_id_;
+};
+
+}  // namespace deepseam::session
