@@ -21,8 +21,9 @@ endforeach()
 target_link_libraries(ds_dep_pcre2 INTERFACE ${DS_PCRE2_LIBRARY})
 target_compile_definitions(ds_dep_pcre2 INTERFACE PCRE2_CODE_UNIT_WIDTH=8 PCRE2_STATIC)
 # Library code may not import __assert_fail, whatever the build type; doctest is for tests only.
-target_compile_definitions(ds_dep_flatbuffers INTERFACE "FLATBUFFERS_ASSERT(x)=static_cast<void>(0)"
-                           FLATBUFFERS_LOCALE_INDEPENDENT=0)
+# (As an option, because CMake drops definitions of function-like macros.)
+target_compile_options(ds_dep_flatbuffers INTERFACE "-DFLATBUFFERS_ASSERT(x)=static_cast<void>(0)")
+target_compile_definitions(ds_dep_flatbuffers INTERFACE FLATBUFFERS_LOCALE_INDEPENDENT=0)
 
 # ds_schema(target file.fbs): generates file_generated.h into the build tree and adds it to target's includes.
 function(ds_schema target schema)

@@ -17,6 +17,7 @@
 
 #include "base/cancel.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/status.h"
 #include "format/hf_config.h"
 #include "format/tensors.h"
@@ -27,12 +28,11 @@ inline constexpr uint8_t kDsmMagic[8] = {0x89, 'D', 'S', 'M', '\r', '\n', 0x1a, 
 inline constexpr uint32_t kDsmVersion = 1;
 inline constexpr uint64_t kDsmAlignment = 64;
 
-using Hash128 = std::array<uint8_t, 16>;      // XXH3-128, canonical byte order
 using Fingerprint = std::array<uint8_t, 32>;  // names a model's content; equal content, equal bytes
 
 struct DsmSection {
   ByteRange range;
-  Hash128 hash{};
+  Hash128 hash;
 };
 
 struct DsmHint {

@@ -1,0 +1,166 @@
+#include "format/open_model.h"
+
+#include <cstring>
+
+#include "base/hash.h"
+#include "format/safetensors.h"
+#include "format/tensor_read.h"
+
+namespace deepseam {
+namespace {
+
+constexpr uint64_t kMaxConfigBytes = uint64_t{16} << 20;
+constexpr uint64_t kMaxTokenizerBytes = uint64_t{256} << 20;
+
+ScaleBlocks blocks_of(const HfConfig &config) { return {config.quant_block_rows, config.quant_block_cols}; }
+
+// The content of a file of the folder; empty if there is no such file.
+Result<std::string> read_optional(const Folder &folder, const char *name, uint64_t limit) {
+  auto source = folder.open(name);
+  if (source.ok()) return read_whole(**source, limit);
+  if (source.status().code() == DS_E_NOT_FOUND) return std::string();
+  return std::move(source).status();
+}
+
+// The configuration files of a folder, without its tensors.
+Status read_configs(const Folder &folder, ModelFiles *files) {
+  auto source = folder.open("config.json");
+  if (!source.ok()) {
+    if (source.status().code() != DS_E_NOT_FOUND) return std::move(source).status();
+    return fail(DS_E_NOT_FOUND, "format", "%s is no model: there is no config.json in it", folder.path().c_str())
+        .at(folder.path());
+  }
+  DS_TRY_VALUE(files->config_text, read_whole(**source, kMaxConfigBytes));
+  DS_TRY_VALUE(files->config, parse_hf_config((*source)->name(), files->config_text));
+  DS_TRY_VALUE(const std::string generation, read_optional(folder, "generation_config.json", kMaxConfigBytes));
+  if (generation.empty()) return {};
+  DS_TRY_VALUE(files->generation, parse_generation_config(folder.path() + "/generation_config.json", generation));
+  return {};
+}
+
+std::string parent_of(const std::string &path) {
+  const size_t slash = path.find_last_of("/\\");
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? path.substr(0, 1) : path.substr(0, slash);
+}
+
+// Length of a plausible JSON header, then its first byte: what every safetensors file begins with.
+bool is_safetensors(std::span<const uint8_t> first) {
+  if (first.size() < 9 || first[8] != '{') return false;
+  uint64_t length;
+  std::memcpy(&length, first.data(), 8);
+  return length <= 100'000'000;
+}
+
+// What the first bytes look like, for the message about a file of no known kind.
+std::string describe(std::span<const uint8_t> first) {
+  if (first.empty()) return "an empty file";
+  const auto begins = [&](std::string_view text) {
+    return first.size() >= text.size() && std::memcmp(first.data(), text.data(), text.size()) == 0;
+  };
+  if (begins("PK\x03\x04")) return "a zip archive (a PyTorch checkpoint?); convert it to safetensors";
+  if (begins("\x80\x02") || begins("\x80\x04")) return "a Python pickle; convert it to safetensors";
+  if (begins("version https://git-lfs")) return "a Git LFS pointer: the real file was not downloaded";
+  if (begins("{")) return "a JSON file; open the folder that it lies in";
+  if (begins("\x89HDF")) return "an HDF5 file";
+  std::string bytes = "bytes";
+  constexpr char kDigits[] = "0123456789abcdef";
+  for (size_t i = 0; i < first.size() && i < 8; ++i) {
+    bytes += ' ';
+    bytes += kDigits[first[i] >> 4];
+    bytes += kDigits[first[i] & 15];
+  }
+  return "a file that begins with " + bytes;
+}
+
+Result<ModelFiles> open_dsm_files(std::shared_ptr<Source> source) {
+  ModelFiles files;
+  files.kind = ModelKind::kDsm;
+  files.path = source->name();
+  DS_TRY_VALUE(DsmFile dsm, open_dsm(std::move(source)));
+  files.tensors = std::move(dsm.tensors);
+  dsm.tensors = {};
+  files.config = dsm.config;
+  files.generation = dsm.generation;
+  files.dsm = std::make_shared<const DsmFile>(std::move(dsm));
+  return files;
+}
+
+Result<size_t> read_first(const Source &source, std::span<uint8_t> into) {
+  const size_t count = source.size() < into.size() ? static_cast<size_t>(source.size()) : into.size();
+  DS_TRY(source.read_at(0, into.first(count)));
+  return count;
+}
+
+// The kinds that a lone file can be, other than a safetensors file with a config.json beside it.
+Result<ModelFiles> open_lone(std::shared_ptr<Source> source, std::span<const uint8_t> first) {
+  if (is_dsm(first)) return open_dsm_files(std::move(source));
+  const std::string name = source->name();
+  if (first.size() >= 4 && std::memcmp(first.data(), "GGUF", 4) == 0)
+    return fail(DS_E_UNSUPPORTED, "format", "%s is a GGUF file, which this version does not read", name.c_str())
+        .at(name);
+  if (is_safetensors(first))
+    return fail(DS_E_NOT_FOUND, "format", "%s holds tensors without a config.json; open it with its folder",
+                name.c_str())
+        .at(name);
+  return fail(DS_E_FORMAT, "format", "%s is neither a .dsm file nor safetensors, but %s", name.c_str(),
+              describe(first).c_str())
+      .at(name, 0);
+}
+
+}  // namespace
+
+Result<ModelFiles> open_model_files(std::shared_ptr<const Folder> folder) {
+  ModelFiles files;
+  files.path = folder->path();
+  DS_TRY(read_configs(*folder, &files));
+  DS_TRY_VALUE(files.tensors, open_hf_tensors(*folder, blocks_of(files.config)));
+  files.folder = std::move(folder);
+  return files;
+}
+
+Result<ModelFiles> open_model_files(std::shared_ptr<Source> file) {
+  uint8_t first[64];
+  DS_TRY_VALUE(const size_t count, read_first(*file, first));
+  return open_lone(std::move(file), {first, count});
+}
+
+Result<ModelFiles> open_model_files(const std::string &path, MapMode map) {
+  if (auto folder = open_folder(path, map); folder.ok()) return open_model_files(std::move(folder).value());
+  DS_TRY_VALUE(std::shared_ptr<Source> source, open_file(path, map));
+  uint8_t first[64];
+  DS_TRY_VALUE(const size_t count, read_first(*source, first));
+  if (!is_safetensors({first, count})) return open_lone(std::move(source), {first, count});
+  DS_TRY_VALUE(std::shared_ptr<const Folder> folder, open_folder(parent_of(path), map));
+  ModelFiles files;
+  files.path = path;
+  DS_TRY(read_configs(*folder, &files));
+  DS_TRY_VALUE(files.tensors, open_hf_tensors(std::move(source), blocks_of(files.config)));
+  files.folder = std::move(folder);
+  return files;
+}
+
+Result<TokenizerData> read_tokenizer(const ModelFiles &files) {
+  TokenizerData data;
+  if (files.dsm) {
+    const ByteRange &range = files.dsm->tokenizer.range;
+    if (range.bytes > kMaxTokenizerBytes)
+      return fail(DS_E_FORMAT, "dsm", "%s: a tokenizer of %llu bytes is not possible", files.path.c_str(),
+                  static_cast<unsigned long long>(range.bytes))
+          .at(files.path, range.offset);
+    data.blob.resize(range.bytes);
+    DS_TRY(read_range(files.tensors, range, 0, {reinterpret_cast<uint8_t *>(data.blob.data()), data.blob.size()}));
+    const std::span<const uint8_t> blob(reinterpret_cast<const uint8_t *>(data.blob.data()), data.blob.size());
+    if (range.bytes && hash128(blob) != files.dsm->tokenizer.hash)
+      return fail(DS_E_CHECKSUM, "dsm", "%s: the tokenizer is damaged: it differs from its hash", files.path.c_str())
+          .at(files.path, range.offset);
+    return data;
+  }
+  if (!files.folder) return data;
+  DS_TRY_VALUE(data.tokenizer_json, read_optional(*files.folder, "tokenizer.json", kMaxTokenizerBytes));
+  DS_TRY_VALUE(data.tokenizer_config_json, read_optional(*files.folder, "tokenizer_config.json", kMaxConfigBytes));
+  DS_TRY_VALUE(data.chat_template, read_optional(*files.folder, "chat_template.jinja", kMaxConfigBytes));
+  return data;
+}
+
+}  // namespace deepseam
