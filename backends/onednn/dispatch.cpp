@@ -43,12 +43,17 @@ Isa detect() { return {}; }
 uint64_t tile_bytes(Pack pack, uint64_t cols) {
   const uint64_t blocks = (cols + kBlock - 1) / kBlock;
   switch (pack) {
-    case Pack::kF32: return cols * kLanes * 4;
+    case Pack::kF32:
+      return cols * kLanes * 4;
     case Pack::kF16:
-    case Pack::kBF16: return cols * kLanes * 2;
-    case Pack::kF8: return cols * kLanes;
-    case Pack::kQ8: return blocks * kLanes * (2 + 32);
-    case Pack::kQ4: return blocks * kLanes * (2 + 16);
+    case Pack::kBF16:
+      return cols * kLanes * 2;
+    case Pack::kF8:
+      return cols * kLanes;
+    case Pack::kQ8:
+      return blocks * kLanes * (2 + 32);
+    case Pack::kQ4:
+      return blocks * kLanes * (2 + 16);
   }
   return 0;
 }

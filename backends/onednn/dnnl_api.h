@@ -1,9 +1,9 @@
 // The one place that knows oneDNN. It is not linked: the host's library_open finds it, or there is none and the own
 // kernels do everything.
 //
-// Of its C API only what is the same in 2.x and 3.x is used: the version, verbose mode (switched off, so that a variable
-// in the host's environment cannot make it print) and the single-precision GEMM. OpenMP builds run it on as many threads
-// as OpenMP's setting says; OneThread sets that to one on the calling thread and puts the old value back.
+// Of its C API only what is the same in 2.x and 3.x is used: the version, verbose mode (switched off, so that a
+// variable in the host's environment cannot make it print) and the single-precision GEMM. OpenMP builds run it on as
+// many threads as OpenMP's setting says; OneThread sets that to one on the calling thread and puts the old value back.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct Dnnl {
   int major = 0, minor = 0, patch = 0;
   int32_t (*sgemm)(char transa, char transb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
                    const float *b, int64_t ldb, float beta, float *c, int64_t ldc) = nullptr;
-  int (*get_threads)() = nullptr;   // OpenMP's, NULL for other builds
+  int (*get_threads)() = nullptr;  // OpenMP's, NULL for other builds
   void (*set_threads)(int) = nullptr;
 
   bool loaded() const { return sgemm != nullptr; }

@@ -81,8 +81,7 @@ void float_tile(const Matrix &w, uint64_t tile, const float *const *x, float *co
   for (uint64_t begin = 0, group = 0; begin < w.cols; begin += step, ++group) {
     const uint64_t end = begin + step < w.cols ? begin + step : w.cols;
     F32x16 factor{};
-    if constexpr (kPack == Pack::kF8)
-      factor = splat(w.scales[tile * ((w.cols + step - 1) / step) + group]);
+    if constexpr (kPack == Pack::kF8) factor = splat(w.scales[tile * ((w.cols + step - 1) / step) + group]);
     uint64_t col = begin;
     for (; col + 2 <= end; col += 2) {
       F32x16 w0 = weight_lanes<kPack>(data, col), w1 = weight_lanes<kPack>(data, col + 1);
@@ -106,8 +105,8 @@ inline I32x16 dot4(I32x16 sum, U32x16 weights, const int8_t *x) {
   int32_t four;
   std::memcpy(&four, x, 4);
 #if defined(__AVX512VNNI__)
-  return reinterpret_cast<I32x16>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum),
-                                                      reinterpret_cast<__m512i>(weights), _mm512_set1_epi32(four)));
+  return reinterpret_cast<I32x16>(
+      _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(weights), _mm512_set1_epi32(four)));
 #else
   for (uint32_t i = 0; i < 4; ++i) {
     const U32x16 byte = weights >> (8 * i) & 0xffu;
@@ -165,17 +164,27 @@ void quant_rows(const Matrix &w, uint64_t tile, const QuantRow *x, float *const 
 
 void matmul(const Matrix &w, uint64_t first, uint64_t count, const float *const *x, float *const *y, uint32_t n_rows) {
   for (uint64_t tile = first; tile < first + count; ++tile) switch (w.pack) {
-      case Pack::kF32: float_rows<Pack::kF32>(w, tile, x, y, n_rows); break;
-      case Pack::kF16: float_rows<Pack::kF16>(w, tile, x, y, n_rows); break;
-      case Pack::kBF16: float_rows<Pack::kBF16>(w, tile, x, y, n_rows); break;
-      default: float_rows<Pack::kF8>(w, tile, x, y, n_rows); break;
+      case Pack::kF32:
+        float_rows<Pack::kF32>(w, tile, x, y, n_rows);
+        break;
+      case Pack::kF16:
+        float_rows<Pack::kF16>(w, tile, x, y, n_rows);
+        break;
+      case Pack::kBF16:
+        float_rows<Pack::kBF16>(w, tile, x, y, n_rows);
+        break;
+      default:
+        float_rows<Pack::kF8>(w, tile, x, y, n_rows);
+        break;
     }
 }
 
 void matmul_q(const Matrix &w, uint64_t first, uint64_t count, const QuantRow *x, float *const *y, uint32_t n_rows) {
   for (uint64_t tile = first; tile < first + count; ++tile) {
-    if (w.pack == Pack::kQ8) quant_rows<Pack::kQ8>(w, tile, x, y, n_rows);
-    else quant_rows<Pack::kQ4>(w, tile, x, y, n_rows);
+    if (w.pack == Pack::kQ8)
+      quant_rows<Pack::kQ8>(w, tile, x, y, n_rows);
+    else
+      quant_rows<Pack::kQ4>(w, tile, x, y, n_rows);
   }
 }
 
@@ -286,8 +295,8 @@ float exp_sum(float *x, uint64_t n, float maximum) {
 
 #define DS_TEXT_INNER(name) #name
 #define DS_TEXT(name) DS_TEXT_INNER(name)
-constexpr Kernels kTable = {DS_TEXT(DS_ISA_NAME), matmul,      matmul_q, quantise, dot, axpy,
-                            scale,                sum_squares, silu_mul, exp_sum};
+constexpr Kernels kTable = {DS_TEXT(DS_ISA_NAME), matmul,   matmul_q, quantise, dot, axpy, scale,
+                            sum_squares,          silu_mul, exp_sum};
 
 }  // namespace DS_ISA_NAME
 

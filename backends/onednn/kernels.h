@@ -53,11 +53,11 @@ struct Kernels {
                    uint32_t n_rows);
   void (*quantise)(const float *x, uint64_t cols, int8_t *q, float *scale, int32_t *sum);
   float (*dot)(const float *a, const float *b, uint64_t n);
-  void (*axpy)(float factor, const float *x, float *y, uint64_t n);          // y += factor * x
-  void (*scale)(float factor, float *y, uint64_t n);                         // y *= factor
+  void (*axpy)(float factor, const float *x, float *y, uint64_t n);  // y += factor * x
+  void (*scale)(float factor, float *y, uint64_t n);                 // y *= factor
   float (*sum_squares)(const float *x, uint64_t n);
   void (*silu_mul)(const float *gate, const float *up, float *out, uint64_t n);  // silu(gate) * up
-  float (*exp_sum)(float *x, uint64_t n, float maximum);                     // x = exp(x - maximum); their sum
+  float (*exp_sum)(float *x, uint64_t n, float maximum);                         // x = exp(x - maximum); their sum
 };
 
 // `isa_cap` as in dsb_host ("" for none): "generic", "avx2" or "avx512"; "amx" and unknown names cap nothing.

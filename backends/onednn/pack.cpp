@@ -21,12 +21,17 @@ uint16_t load16(const uint8_t *from) {
 uint64_t stored_row_bytes(const Stored &s) {
   const uint64_t blocks = (s.cols + kBlock - 1) / kBlock;
   switch (s.dtype) {
-    case DSB_F32: return s.cols * 4;
+    case DSB_F32:
+      return s.cols * 4;
     case DSB_F16:
-    case DSB_BF16: return s.cols * 2;
-    case DSB_Q8_0: return blocks * kQ8Bytes;
-    case DSB_Q4_0: return blocks * kQ4Bytes;
-    default: return s.cols;
+    case DSB_BF16:
+      return s.cols * 2;
+    case DSB_Q8_0:
+      return blocks * kQ8Bytes;
+    case DSB_Q4_0:
+      return blocks * kQ4Bytes;
+    default:
+      return s.cols;
   }
 }
 
@@ -40,9 +45,12 @@ bool finite_bits(uint32_t dtype, const uint8_t *at) {
       std::memcpy(&bits, at, 4);
       return (bits & 0x7f800000u) != 0x7f800000u;
     }
-    case DSB_F16: return (load16(at) & 0x7c00u) != 0x7c00u;
-    case DSB_BF16: return (load16(at) & 0x7f80u) != 0x7f80u;
-    default: return (*at & 0x7f) != 0x7f;
+    case DSB_F16:
+      return (load16(at) & 0x7c00u) != 0x7c00u;
+    case DSB_BF16:
+      return (load16(at) & 0x7f80u) != 0x7f80u;
+    default:
+      return (*at & 0x7f) != 0x7f;
   }
 }
 
@@ -74,8 +82,7 @@ void put_q4(const uint8_t *block, uint64_t lane, uint8_t *at) {
   const auto nibble = [&](uint32_t e) -> uint8_t { return e < 16 ? block[2 + e] & 15 : block[2 + e - 16] >> 4; };
   for (uint32_t group = 0; group < 4; ++group)
     for (uint32_t i = 0; i < 4; ++i)
-      words[group * 64 + lane * 4 + i] =
-          static_cast<uint8_t>(nibble(8 * group + i) | nibble(8 * group + 4 + i) << 4);
+      words[group * 64 + lane * 4 + i] = static_cast<uint8_t>(nibble(8 * group + i) | nibble(8 * group + 4 + i) << 4);
 }
 
 BadNumber block_tile(const Stored &s, Pack pack, uint64_t tile, uint8_t *out) {
@@ -150,7 +157,9 @@ Matrix matrix_at(Pack pack, uint64_t rows, uint64_t cols, uint32_t scale_cols, c
 void stored_row(const Stored &s, uint64_t row, uint64_t begin, uint64_t n, float *out) {
   const uint8_t *at = s.data + row * stored_row_bytes(s);
   switch (s.dtype) {
-    case DSB_F32: std::memcpy(out, at + begin * 4, n * 4); return;
+    case DSB_F32:
+      std::memcpy(out, at + begin * 4, n * 4);
+      return;
     case DSB_F16:
       for (uint64_t i = 0; i < n; ++i) out[i] = f16_to_f32(load16(at + (begin + i) * 2));
       return;

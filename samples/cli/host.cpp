@@ -1,0 +1,194 @@
+#include "host.h"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#if defined(_WIN32)
+#include <io.h>
+#define isatty _isatty
+#define fileno _fileno
+#else
+#include <unistd.h>
+#endif
+
+namespace ds_cli {
+namespace {
+
+ds_cancel *interrupt_flag = nullptr;  // this program's, not the library's: a signal handler has no other way
+
+void on_interrupt(int) { ds_cancel_set(interrupt_flag, nullptr); }
+
+uint32_t kv_format(const std::string &name) {
+  if (name.empty()) return DS_KV_AUTO;
+  if (name == "f32") return DS_KV_F32;
+  if (name == "bf16") return DS_KV_BF16;
+  if (name == "e4m3") return DS_KV_E4M3;
+  if (name == "q8") return DS_KV_Q8;
+  throw Failure("--kv: '" + name + "' is none of f32, bf16, e4m3, q8");
+}
+
+const char *stage_name(uint32_t stage) {
+  switch (stage) {
+    case DS_STAGE_READ:
+      return "read";
+    case DS_STAGE_LOAD:
+      return "load";
+    case DS_STAGE_COMPILE:
+      return "compile";
+    case DS_STAGE_PREFILL:
+      return "prefill";
+    case DS_STAGE_DECODE:
+      return "decode";
+    case DS_STAGE_WRITE:
+      return "write";
+    case DS_STAGE_VERIFY:
+      return "verify";
+    default:
+      return "work";
+  }
+}
+
+}  // namespace
+
+void check(ds_status status, const Error &error) {
+  if (status == DS_OK) return;
+  std::string line = error.message[0] ? error.message : ds_status_string(status);
+  if (error.path[0] && line.find(error.path) == std::string::npos) line = std::string(error.path) + ": " + line;
+  throw Failure(line + " (" + ds_status_string(status) + ")");
+}
+
+Host::Host(const Options &options) {
+  std::vector<ds_text> dirs;
+  for (const std::string &dir : options.plugin_dirs) dirs.push_back(text(dir));
+  ds_runtime_options request{};
+  request.struct_size = sizeof request;
+  request.abi_version = DS_ABI_VERSION;
+  request.n_threads = options.threads;
+  request.plugin_dirs = dirs.data();
+  request.n_plugin_dirs = dirs.size();
+  Error error;
+  ds_runtime *runtime = nullptr;
+  check(ds_runtime_create(&request, &runtime, &error), error);
+  runtime_.reset(runtime);
+  ds_cancel *cancel = nullptr;
+  check(ds_cancel_create(&cancel, &error), error);
+  cancel_.reset(cancel);
+  interrupt_flag = cancel;
+  std::signal(SIGINT, on_interrupt);
+}
+
+Host::~Host() {
+  std::signal(SIGINT, SIG_DFL);
+  interrupt_flag = nullptr;
+  ds_runtime_shutdown(runtime_.get(), uint64_t{30} * 1000000000, nullptr);
+}
+
+void fill(const Host &host, const Options &options, ModelRequest *request) {
+  *request = {};
+  request->source.head.struct_size = sizeof request->source;
+  request->source.head.tag = DS_SOURCE_PATH;
+  request->source.path = text(options.model);
+  ds_model_options &o = request->options;
+  o.struct_size = sizeof o;
+  o.source = &request->source.head;
+  o.backend = text(options.backend);
+  o.kv_format = kv_format(options.kv);
+  o.context_length = options.context;
+  o.max_rows = options.max_rows;
+  o.ram_budget = options.ram_budget;
+  o.flags = options.deterministic ? DS_MODEL_DETERMINISTIC : 0;
+  o.map_mode = options.no_map ? DS_MAP_NEVER : DS_MAP_AUTO;
+  o.cancel = host.cancel();
+  o.progress = options.quiet ? nullptr : show_progress;
+}
+
+Handle<ds_model> open_model(const Host &host, const Options &options) {
+  ModelRequest request;
+  fill(host, options, &request);
+  Error error;
+  ds_model *model = nullptr;
+  const ds_status status = ds_model_open(host.runtime(), &request.options, &model, &error);
+  end_progress();
+  check(status, error);
+  return Handle<ds_model>(model);
+}
+
+Handle<ds_session> new_session(ds_model *model) {
+  Error error;
+  ds_session *session = nullptr;
+  check(ds_session_create(model, nullptr, &session, &error), error);
+  return Handle<ds_session>(session);
+}
+
+std::string info_json(const Handle<ds_info> &info) {
+  Error error;
+  ds_text view{};
+  check(ds_info_json(info.get(), &view, &error), error);
+  return text(view);
+}
+
+uint64_t info_u64(const ds_info *info, const char *key, uint64_t otherwise) {
+  uint64_t value = otherwise;
+  return ds_info_get_u64(info, key, &value, nullptr) == DS_OK ? value : otherwise;
+}
+
+double info_f64(const ds_info *info, const char *key, double otherwise) {
+  double value = otherwise;
+  return ds_info_get_f64(info, key, &value, nullptr) == DS_OK ? value : otherwise;
+}
+
+int32_t DS_CALL show_progress(void *, const ds_progress *progress) {
+  static const bool terminal = isatty(fileno(stderr));
+  if (!terminal || progress->total == 0) return DS_CONTINUE;
+  const unsigned percent =
+      static_cast<unsigned>(100.0 * static_cast<double>(progress->done) / static_cast<double>(progress->total));
+  char bar[31];
+  for (unsigned i = 0; i < 30; ++i) bar[i] = i * 100 < percent * 30 ? '#' : ' ';
+  bar[30] = 0;
+  std::fprintf(stderr, "\r%-8s [%s] %3u%%", stage_name(progress->stage), bar, percent);
+  return DS_CONTINUE;
+}
+
+void end_progress() {
+  if (isatty(fileno(stderr))) std::fputs("\r\033[K", stderr);
+}
+
+std::string read_file(const std::string &path) {
+  std::ostringstream content;
+  if (path == "-") {
+    content << std::cin.rdbuf();
+    return content.str();
+  }
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Failure(path + ": cannot be opened");
+  content << file.rdbuf();
+  return content.str();
+}
+
+std::vector<uint32_t> parse_ids(const std::string &list) {
+  std::vector<uint32_t> ids;
+  const char *at = list.c_str();
+  while (*at) {
+    if (*at == ',' || *at == ' ' || *at == '[' || *at == ']' || *at == '\n' || *at == '\r' || *at == '\t') {
+      ++at;
+      continue;
+    }
+    char *end = nullptr;
+    const unsigned long long id = std::strtoull(at, &end, 10);
+    if (end == at || *at == '-' || id > UINT32_MAX) throw Failure("token ids: cannot read '" + std::string(at) + "'");
+    ids.push_back(static_cast<uint32_t>(id));
+    at = end;
+  }
+  return ids;
+}
+
+void write_out(const std::string &data) {
+  if (std::fwrite(data.data(), 1, data.size(), stdout) != data.size() || std::fflush(stdout) != 0)
+    throw Failure("standard output: cannot be written");
+}
+
+}  // namespace ds_cli

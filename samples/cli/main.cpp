@@ -1,0 +1,19 @@
+// ds: the command line of deepseam. Parses, runs one command, turns a Failure into one line on stderr and status 1.
+#include <cstdio>
+#include <exception>
+
+#include "commands.h"
+
+int main(int argc, char **argv) {
+  ds_cli::Options options;
+  if (const int status = ds_cli::parse(argc, argv, &options); status >= 0) return status;
+  try {
+    for (const ds_cli::Command &command : ds_cli::kCommands)
+      if (options.command == command.name) return command.run(options);
+  } catch (const std::exception &error) {
+    ds_cli::end_progress();
+    std::fprintf(stderr, "ds %s: %s\n", options.command.c_str(), error.what());
+    return 1;
+  }
+  return 2;
+}
