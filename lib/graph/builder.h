@@ -3,6 +3,8 @@
 #pragma once
 
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "graph/graph.h"
@@ -27,6 +29,7 @@ struct MlaOptions {
   std::vector<double> inv_freq;  // [qk_rope_head_dim / 2]
 };
 
+// Values of the attributes scoring_func and group_score.
 enum class ScoringFunc { kSoftmax = 0, kSigmoid = 1 };
 enum class GroupScore { kNone = 0, kMax = 1, kTop2Sum = 2 };
 
@@ -44,15 +47,19 @@ struct Routing {
   Value weights;  // f32 [T,K]
 };
 
+// Weights of the experts from expert_begin on: all of them, or the part that one device holds.
 struct ExpertWeights {
-  Value gate, up, down;                       // [E,I,H], [E,I,H], [E,H,I]
+  int64_t n_routed_experts = 0, expert_begin = 0, expert_count = 0;
+  Value gate, up, down;                       // [expert_count,I,H], [expert_count,I,H], [expert_count,H,I]
   Value shared_gate, shared_up, shared_down;  // absent if there are none
 };
 
 class GraphBuilder {
  public:
   explicit GraphBuilder(std::string name);
-  Value weight(const std::string &role, DType dtype, std::vector<int64_t> shape);  // once per role; later calls find it
+
+  // The weight of a role; later calls find it and must say the same.
+  Value weight(const std::string &role, DType dtype, std::vector<int64_t> shape);
 
   Value embed(Value table);
   Value input_hidden(int64_t hidden_size);
@@ -71,14 +78,23 @@ class GraphBuilder {
   void scope(std::string name) { scope_ = std::move(name); }
   void output_hidden(Value hidden) { graph_.hidden = hidden.id; }
   void output_logits(Value logits) { graph_.logits = logits.id; }
-  Result<Graph> finish();  // verified
+  Result<Graph> finish();  // verified; the builder is empty afterwards
 
  private:
-  Value append(Op op, std::vector<Value> inputs, DType dtype, std::vector<int64_t> shape,
-               std::vector<Attribute> attributes = {});
-  int64_t dim(Value value, size_t axis) const;
+  // `columns`: of outputs that inputs do not size.
+  std::vector<uint32_t> append(Op op, const std::string &name, const std::vector<Value> &inputs,
+                               std::vector<Attribute> attributes = {}, int64_t columns = 0);
+  Value append_one(Op op, const std::string &name, const std::vector<Value> &inputs,
+                   std::vector<Attribute> attributes = {}, int64_t columns = 0);
+  std::string scoped(const char *name) const;
+  std::string role(Value weight, const char *otherwise) const;
+  std::string unique(const std::string &name);
+
   Graph graph_;
   std::string scope_;
+  std::unordered_map<std::string, uint32_t> roles_;  // tensor index
+  std::unordered_map<std::string, uint32_t> names_;  // how often used
+  Status failure_;                                   // the first mistake
 };
 
 }  // namespace deepseam::graph

@@ -47,7 +47,7 @@ struct AttrInfo {
   const char *name = "?";
   AttrKind kind = AttrKind::kInt;
 };
-OpInfo op_info(Op op);         // Op::kNone for an unknown id
+OpInfo op_info(Op op);  // Op::kNone for an unknown id
 AttrInfo attr_info(Attr attr);
 
 enum class TensorKind : uint8_t { kActivation = 0, kWeight = 1 };

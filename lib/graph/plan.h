@@ -23,19 +23,23 @@ struct Segment {
 // placement[i] is the device of node i; empty: all on device 0.
 Result<std::vector<Segment>> segments(const Graph &graph, std::span<const uint32_t> placement);
 
-// The subgraph of a segment as a graph of its own: its inputs become input tensors, roles stay.
+// The subgraph of a segment as a graph of its own, with roles, KV layers and MoE layers as they were. What comes from
+// earlier segments becomes input_hidden, what goes to later ones becomes the hidden output behind gather_rows, so that
+// a chain of programs is run with steps whose rows all want hidden and pass it on as hidden_in. DS_E_UNSUPPORTED where
+// that does not express the cut: more than one activation crosses it, or one that is not f32 [T, ...].
 Result<Graph> subgraph(const Graph &graph, const Segment &segment);
 
 struct Lifetime {
   uint32_t first = kAbsent, last = 0;  // node indices; first kAbsent: not an activation, or never made
 };
-std::vector<Lifetime> lifetimes(const Graph &graph);
+std::vector<Lifetime> lifetimes(const Graph &graph);  // the graph's own outputs live to the end
 
 struct Arena {
   std::vector<uint64_t> offset;  // per tensor; UINT64_MAX for what has no place in it
   uint64_t bytes = 0;
 };
-// Bytes of every activation for `rows` rows of which `gathered` are gathered; 64-byte aligned, first fit by size.
+// Places every activation for `rows` rows of which `gathered` are gathered; 64-byte aligned, first fit, largest first.
+// DS_E_MEMORY if the sum does not fit into 64 bits.
 Result<Arena> plan_arena(const Graph &graph, uint64_t rows, uint64_t gathered);
 
 }  // namespace deepseam::graph
