@@ -33,6 +33,9 @@ struct WeightSpec {
 // All roles of a model in file order; with `mtp` those of its MTP modules too.
 std::vector<WeightSpec> weight_specs(const Config &config, bool mtp);
 
+// The tensor of a Hugging Face checkpoint that holds `role`; of a stacked role, the part of one expert.
+std::string hf_tensor_name(const Config &config, const std::string &role, uint64_t expert);
+
 // One role found in a directory: one tensor, or E parts. Pointers live as long as the directory.
 struct WeightBinding {
   WeightSpec spec;

@@ -1,0 +1,55 @@
+// Packing: any checkpoint the library opens, as one .dsm file in a chosen number format; and the way back to float32
+// safetensors, for whoever wants to look at the weights that a quantised model really multiplies with.
+//
+// Both stream: rows are read, converted in parallel and written in order, so memory stays at a few MiB per thread.
+// A format that the source already has is copied, not converted.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/cancel.h"
+#include "base/dtype.h"
+#include "base/status.h"
+#include "base/task_runner.h"
+#include "format/open_model.h"
+#include "model/weights.h"
+
+namespace deepseam::model {
+
+// kSource: every tensor as the source stores it.
+enum class PackType { kSource, kF32, kF16, kBF16, kFp8, kQ8, kQ4 };
+
+// "", "f32", "f16", "bf16", "fp8", "q8", "q4"; DS_E_ARGUMENT otherwise.
+Result<PackType> pack_type_from_name(std::string_view name);
+
+// How work is spread, stopped and reported; common to packing, exporting, synthesising and verifying.
+struct WorkOptions {
+  TaskRunner *runner = nullptr;  // nullptr: on the calling thread
+  const CancelWord *cancel = nullptr;
+  // Bytes (of the larger side) done and in all; returning false stops with DS_E_STOPPED. Called on the calling thread.
+  std::function<bool(uint64_t done, uint64_t total)> progress;
+};
+
+// The format in which packing stores a weight. Norms, router and biases are always f32. fp8 (blocks of 128 x 128 with
+// scales) keeps embed, lm_head and the MTP's eh_proj in bf16, as published checkpoints do. q4 keeps at 8 bits what
+// every token passes alone or what is contracted along two axes: embed, lm_head, kv_a, kv_b, eh_proj.
+DType packed_dtype(const WeightSpec &spec, PackType type);
+
+struct PackOptions {
+  PackType type = PackType::kSource;
+  std::string tokenizer_blob;  // of lib/text; empty: the model will have no tokenizer
+  std::string card;            // free text about the model
+  WorkOptions work;
+};
+
+// Writes `path`, whole or not at all. DS_E_MODEL: the source is no model of the family; DS_E_FORMAT: a number that the
+// format cannot hold (tensor, row and column); DS_E_CANCELLED.
+Status pack_model(const ModelFiles &source, const std::string &path, const PackOptions &options);
+
+// Writes config.json and model.safetensors with all weights as f32 into an existing folder.
+Status export_hf(const ModelFiles &source, const std::string &folder, const WorkOptions &work);
+
+}  // namespace deepseam::model
