@@ -70,9 +70,10 @@ DS_API void DS_CALL ds_runtime_release(ds_runtime *runtime);
  */
 DS_API ds_status DS_CALL ds_runtime_load_plugin(ds_runtime *runtime, const char *path, uint64_t path_size,
                                                 ds_error *error);
-/* Registers a backend that is linked into the host: `entry` is its ds_backend_main, cast to this type.
- * Errors: PLUGIN, ABI, ARGUMENT (a backend of that name exists). [any-thread] */
-typedef void(DS_CALL *ds_backend_entry)(void);
+/* Registers a backend that is linked into the host: `entry` is its ds_backend_main (<deepseam/backend.h>).
+ * Errors: PLUGIN, ABI, ARGUMENT. [any-thread] */
+struct dsb_root;
+typedef const struct dsb_root *(DS_CALL *ds_backend_entry)(void);
 DS_API ds_status DS_CALL ds_runtime_register_backend(ds_runtime *runtime, ds_backend_entry entry, ds_error *error);
 /* Every plugin candidate with its path and, if it is not used, the reason. Keys: "plugins", "plugins.N.name", ".path",
  * ".state", ".reason", ".version". [any-thread] */
@@ -237,7 +238,7 @@ DS_API ds_status DS_CALL ds_result_ids(const ds_result *result, uint32_t choice,
 DS_API ds_status DS_CALL ds_result_finish_reason(const ds_result *result, uint32_t choice, uint32_t *reason,
                                                  ds_error *error);
 /* Rows of `width` entries, one row per generated token: the chosen one, then the n_logprobs most likely. width 0 if
- * params asked for none. */
+ * params asked for none. *n gets the number of rows. */
 DS_API ds_status DS_CALL ds_result_logprobs(const ds_result *result, uint32_t choice, const ds_token_logprob **entries,
                                             uint64_t *n, uint32_t *width, ds_error *error);
 /* Keys: "choices", "seed", "usage.prompt_tokens", "usage.cached_tokens", "usage.completion_tokens",

@@ -22,34 +22,34 @@ typedef int32_t ds_status;
 
 /* 200 … 299: a file or another source of bytes. */
 #define DS_E_NOT_FOUND 200
-#define DS_E_IO 201          /* reading or writing failed; os_code has the reason */
-#define DS_E_FORMAT 202      /* not a file of any known kind, or damaged */
-#define DS_E_MODEL 203       /* a readable file whose model is not in the family, or not consistent */
+#define DS_E_IO 201     /* reading or writing failed; os_code has the reason */
+#define DS_E_FORMAT 202 /* not a file of any known kind, or damaged */
+#define DS_E_MODEL 203  /* a readable file whose model is not in the family, or not consistent */
 #define DS_E_CHECKSUM 204
 #define DS_E_PERMISSION 205
 
 /* 300 … 399: memory. */
-#define DS_E_MEMORY 300      /* an allocation failed */
-#define DS_E_BUDGET 301      /* a budget given by the host does not hold what was asked */
+#define DS_E_MEMORY 300       /* an allocation failed */
+#define DS_E_BUDGET 301       /* a budget given by the host does not hold what was asked */
 #define DS_E_CONTEXT_FULL 302 /* the prompt does not fit into the context */
-#define DS_E_CACHE_FULL 303  /* no block of the KV pool is free and none may be evicted */
+#define DS_E_CACHE_FULL 303   /* no block of the KV pool is free and none may be evicted */
 
 /* 400 … 499: devices and plugins. */
-#define DS_E_NO_DEVICE 400   /* no device fits the request; the plugin report says why for each */
-#define DS_E_DEVICE 401      /* a device reported a failure */
-#define DS_E_DEVICE_LOST 402 /* the device or its context is gone; reopen the model */
+#define DS_E_NO_DEVICE 400          /* no device fits the request; the plugin report says why for each */
+#define DS_E_DEVICE 401             /* a device reported a failure */
+#define DS_E_DEVICE_LOST 402        /* the device or its context is gone; reopen the model */
 #define DS_E_DEVICE_LOST_SHARED 403 /* as above, on a context that the host shares */
-#define DS_E_PLUGIN 404      /* a plugin broke its contract or was refused */
+#define DS_E_PLUGIN 404             /* a plugin broke its contract or was refused */
 
 /* 500 … 599: state. */
-#define DS_E_BUSY 500        /* another thread uses this [session-serial] object */
-#define DS_E_REENTRANT 501   /* a blocking call inside a callback of the library */
-#define DS_E_CANCELLED 502   /* cancelled before there was a result */
+#define DS_E_BUSY 500      /* another thread uses this [session-serial] object */
+#define DS_E_REENTRANT 501 /* a blocking call inside a callback of the library */
+#define DS_E_CANCELLED 502 /* cancelled before there was a result */
 #define DS_E_TIMEOUT 503
-#define DS_E_SHUT_DOWN 504   /* the runtime was shut down */
-#define DS_E_FORKED 505      /* called in a forked child */
-#define DS_E_PENDING 506     /* not finished yet */
-#define DS_E_STOPPED 507     /* a callback asked to stop before there was a result */
+#define DS_E_SHUT_DOWN 504 /* the runtime was shut down */
+#define DS_E_FORKED 505    /* called in a forked child */
+#define DS_E_PENDING 506   /* not finished yet */
+#define DS_E_STOPPED 507   /* a callback asked to stop before there was a result */
 
 /* 600 … 699: our fault. */
 #define DS_E_INTERNAL 600

@@ -106,14 +106,14 @@ typedef struct ds_task_runner {
   ds_free_fn user_free;
 } ds_task_runner;
 
-/* A plugin file about to be loaded; valid during the callback. `file` is the open descriptor (POSIX) or HANDLE that
- * will be loaded, so what is verified is what runs; -1 if the system offers none. */
+/* A plugin about to be loaded; valid during the callback. binary is the very file content that will run. */
 typedef struct ds_plugin_file {
   uint32_t struct_size;
   uint32_t reserved;
   ds_text name;
   ds_text path;
-  int64_t file;
+  const uint8_t *binary;
+  uint64_t binary_size;
   const uint8_t *signature; /* bytes from the manifest, for the host's own scheme */
   uint64_t signature_size;
 } ds_plugin_file;
@@ -133,7 +133,7 @@ typedef struct ds_runtime_options {
   uint32_t n_threads;   /* own pool without task_runner; 0: one per usable core */
   uint32_t n_cpus;      /* length of cpus */
   const uint32_t *cpus; /* pins own threads to these CPUs; NULL: not pinned */
-  ds_text isa_cap;      /* "", "sse4.2", "avx2", "avx512", "vnni", "amx": nothing above is used; empty: no cap */
+  ds_text isa_cap;      /* "avx2", "avx512", "amx": nothing above it is used; empty: no cap */
   ds_log_fn log;        /* NULL: messages wait for ds_log_read (bounded, the oldest are dropped) */
   void *log_user;
   ds_free_fn log_free;
@@ -226,7 +226,7 @@ typedef struct ds_source_io {
 #define DS_MODEL_DETERMINISTIC 1u /* same bits for any chunking, any batch mix, cache on or off */
 #define DS_MODEL_NO_CACHE 2u      /* no prefix is kept or looked up */
 
-/* Also the options of ds_model_plan. Option keys: "weight_type", "compute_type", "threads". */
+/* Also the options of ds_model_plan. Option keys: "weight_type", "compute_type" (names as in ds_pack_options). */
 typedef struct ds_model_options {
   uint32_t struct_size;
   uint32_t flags;          /* DS_MODEL_* */
@@ -381,7 +381,7 @@ typedef struct ds_fim_input {
   ds_input head;
   ds_text prefix;
   ds_text suffix;
-  ds_text typed;     /* what was typed since the host fixed its anchor; empty: the library finds the anchor */
+  ds_text typed;     /* what was typed since the host fixed its anchor; data NULL: the library finds the anchor */
   ds_text file_name; /* shown to the model; empty: none */
   const ds_snippet *snippets;
   uint64_t n_snippets;
@@ -395,9 +395,8 @@ typedef struct ds_message {
   ds_text content;
 } ds_message;
 
-#define DS_CHAT_PARSE_SPECIAL 1u /* as DS_TEXT_PARSE_SPECIAL, for all contents */
-#define DS_CHAT_CONTINUE 2u      /* the last message is the assistant's and is continued */
-#define DS_CHAT_THINK 4u         /* open the answer with the model's thinking mark, if it has one */
+#define DS_CHAT_CONTINUE 1u /* the last message is the assistant's and is continued */
+#define DS_CHAT_THINK 2u    /* open the answer with the model's thinking mark, if it has one */
 
 typedef struct ds_chat_input {
   ds_input head;
@@ -463,6 +462,7 @@ typedef struct ds_logit_bias {
 
 #define DS_SAMPLING_RANDOM_SEED 1u    /* draw a seed; info key "seed" of the result tells it */
 #define DS_SAMPLING_MODEL_DEFAULTS 2u /* zero temperature, top_p, top_k take the model's generation defaults */
+#define DS_SAMPLING_LOGPROBS 4u       /* record the chosen tokens' logprobs even if n_logprobs is 0 */
 #define DS_GEN_PREFILL_ONLY 16u       /* compute and cache the prompt, generate nothing */
 #define DS_GEN_NO_STORE 32u           /* keep nothing of this request in the cache */
 #define DS_GEN_NO_PERSIST 64u         /* keep it in memory only, not on disk or outside */
@@ -485,7 +485,7 @@ typedef struct ds_params {
   uint32_t n_choices;       /* 0: one */
   uint64_t seed;            /* 0 is seed 0; choice i uses its own stream */
   uint32_t max_tokens;      /* 0: up to the context's end */
-  uint32_t n_logprobs;      /* candidates recorded beside each chosen token, at most 20; 0: no logprobs */
+  uint32_t n_logprobs;      /* candidates recorded beside each chosen token, at most 20; 0: none */
   uint64_t deadline_ns;     /* from the call on; 0: none */
   const ds_logit_bias *logit_bias;
   uint64_t n_logit_bias;
