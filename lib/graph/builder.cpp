@@ -8,6 +8,28 @@ namespace {
 Attribute number(Attr key, int64_t value) { return {key, value, 0, {}}; }
 Attribute number(Attr key, double value) { return {key, 0, value, {}}; }
 
+// Numbers tensors in the order in which nodes mention them, and drops those that none does: the order in which a
+// compiler evaluates the arguments of a call does not show.
+void renumber(Graph *graph) {
+  std::vector<uint32_t> index(graph->tensors.size(), kAbsent);
+  std::vector<Tensor> tensors;
+  const auto move = [&](uint32_t *tensor) {
+    if (*tensor >= index.size()) return;
+    if (index[*tensor] == kAbsent) {
+      index[*tensor] = static_cast<uint32_t>(tensors.size());
+      tensors.push_back(std::move(graph->tensors[*tensor]));
+    }
+    *tensor = index[*tensor];
+  };
+  for (Node &node : graph->nodes) {
+    for (uint32_t &input : node.inputs) move(&input);
+    for (uint32_t &output : node.outputs) move(&output);
+  }
+  move(&graph->hidden);
+  move(&graph->logits);
+  graph->tensors = std::move(tensors);
+}
+
 }  // namespace
 
 GraphBuilder::GraphBuilder(std::string name) { graph_.name = std::move(name); }
@@ -140,6 +162,7 @@ Result<Graph> GraphBuilder::finish() {
   roles_.clear();
   names_.clear();
   DS_TRY(std::exchange(failure_, {}));
+  renumber(&graph);
   DS_TRY(verify(graph));
   return graph;
 }

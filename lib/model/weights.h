@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/status.h"
@@ -26,12 +27,17 @@ namespace deepseam::model {
 struct WeightSpec {
   std::string role;
   std::vector<uint64_t> shape;
-  bool stacked = false;   // [E, …]: a checkpoint may hold it as E tensors
-  bool keep_float = false;  // norms, router, biases: never quantised
+  bool stacked = false;     // [E, …]: a checkpoint may hold it as E tensors
+  bool keep_float = false;  // norms, router, biases: f32, f16 or bf16, never quantised
+  bool optional = false;    // the MTP modules' own embedding and head
 };
 
 // All roles of a model in file order; with `mtp` those of its MTP modules too.
 std::vector<WeightSpec> weight_specs(const Config &config, bool mtp);
+
+// What Hugging Face checkpoints call a role: one name, or for a stacked role one for each expert. Roles are those of
+// weight_specs; for others the answer is empty.
+std::vector<std::string> hf_names(const Config &config, const WeightSpec &spec);
 
 // The tensor of a Hugging Face checkpoint that holds `role`; of a stacked role, the part of one expert.
 std::string hf_tensor_name(const Config &config, const std::string &role, uint64_t expert);
@@ -44,8 +50,14 @@ struct WeightBinding {
 };
 
 struct WeightMap {
-  std::vector<WeightBinding> bindings;
-  const WeightBinding *find(const std::string &role) const;
+  std::vector<WeightBinding> bindings;  // in the order of weight_specs
+  std::unordered_map<std::string, uint32_t> by_role;
+  bool has_mtp = false;  // the MTP modules of the config are all in the file
+
+  const WeightBinding *find(const std::string &role) const {
+    auto found = by_role.find(role);
+    return found == by_role.end() ? nullptr : &bindings[found->second];
+  }
 };
 
 // Binds every role; DS_E_MODEL names the tensor that is missing, or its shape or dtype and what was expected. Tensors
