@@ -1,6 +1,5 @@
-file(STRINGS ${CMAKE_SOURCE_DIR}/include/deepseam/version.h DS_BACKEND_ABI_LINE REGEX "define DSB_ABI_MAJOR ")
-string(REGEX REPLACE ".*DSB_ABI_MAJOR ([0-9]+).*" "\\1" DS_BACKEND_ABI_MAJOR "${DS_BACKEND_ABI_LINE}")
-set(DS_PLUGIN_DIR ${CMAKE_BINARY_DIR}/lib/deepseam/${DS_BACKEND_ABI_MAJOR})
+# Where plugins and their manifests are built; the library looks for them at the same place beside itself.
+set(DS_PLUGIN_DIR ${CMAKE_BINARY_DIR}/lib/deepseam/${DSB_ABI_MAJOR})
 
 # ds_add_backend(name MAIN plugin.cpp SOURCES ... DEPS ...): a CPU backend on backends/sdk, twice. ds_backend_<name> is a
 # static library, for hosts that register it themselves and for tests. The plugin deepseam-<name>.so is that library and
@@ -8,25 +7,13 @@ set(DS_PLUGIN_DIR ${CMAKE_BINARY_DIR}/lib/deepseam/${DS_BACKEND_ABI_MAJOR})
 function(ds_add_backend name)
   cmake_parse_arguments(arg "" "MAIN" "SOURCES;DEPS" ${ARGN})
   add_library(ds_backend_${name} STATIC ${arg_SOURCES})
-  target_include_directories(ds_backend_${name} PUBLIC ${CMAKE_SOURCE_DIR}/backends)
   target_link_libraries(ds_backend_${name} PUBLIC ds_backend_sdk PRIVATE ds_warnings ${arg_DEPS})
 
   set(plugin deepseam-${name})
   add_library(${plugin} MODULE ${arg_MAIN})
   target_link_libraries(${plugin} PRIVATE ds_warnings ds_backend_${name})
-  set_target_properties(${plugin} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${DS_PLUGIN_DIR}
-                        RUNTIME_OUTPUT_DIRECTORY ${DS_PLUGIN_DIR})
-  if(NOT WIN32 AND NOT APPLE)
-    set(map ${CMAKE_SOURCE_DIR}/cmake/plugin.map)
-    target_link_options(${plugin} PRIVATE -Wl,--version-script=${map} -Wl,-z,now -Wl,-z,relro -Wl,--exclude-libs,ALL)
-    set_target_properties(${plugin} PROPERTIES LINK_DEPENDS ${map})
-    if(NOT DS_SANITIZE)
-      target_link_options(${plugin} PRIVATE -Wl,--no-undefined)
-    endif()
-  endif()
-  if(DS_STATIC_RUNTIME AND NOT DS_SANITIZE)
-    target_link_options(${plugin} PRIVATE -static-libstdc++ -static-libgcc)
-  endif()
+  set_target_properties(${plugin} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${DS_PLUGIN_DIR})
+  ds_binary_policy(${plugin} backend.map.in)
   if(TARGET deepseam-manifest)
     add_custom_command(TARGET ${plugin} POST_BUILD VERBATIM
       COMMAND deepseam-manifest $<TARGET_FILE:${plugin}> ${DS_PLUGIN_DIR}/${plugin}.dsplugin)
