@@ -71,11 +71,12 @@ class Lease {
   void swap(Lease &other) noexcept;
   KvStore *store_ = nullptr;
   Root *root_ = nullptr;
-  std::vector<Node *> path_;     // pinned
-  std::vector<uint32_t> table_;  // path_[i]->block as far as given
+  std::vector<Node *> path_;     // pinned; nodes from own_from_ on are written by this lease and nobody else
+  std::vector<uint32_t> table_;  // path_[i]->block, as far as given
   uint32_t rows_ = 0;
+  uint32_t own_from_ = 0;
   uint32_t changed_from_ = 0;
-  bool writing_ = false;  // path_.back() has this lease as its writer
+  Node *fork_from_ = nullptr;  // pinned: where the first own node's leading rows are copied from, until a commit
   bool no_store_ = false;
 };
 
@@ -113,7 +114,7 @@ class KvStore {
   Lease fork(const Lease &from);
 
   // The ids of rows [rows(), rows() + ids.size()) are going to be computed by this lease. Replaces earlier promises of
-  // it. Does nothing where somebody else already promises the same.
+  // it from the first difference on.
   void promise(Lease *lease, std::span<const uint32_t> ids);
   // Prepares rows [rows(), rows() + ids.size()) to be written with these ids: blocks for them are in table(). Appends
   // copies that must be done before. DS_E_CACHE_FULL: no block is free and none may be evicted; nothing changed but
@@ -140,12 +141,13 @@ class KvStore {
   friend class Lease;
   uint32_t take_block();  // from the pool or by eviction; kNoBlock if impossible
   bool evict_one();
-  void free_node(Node *node);
+  void drop(Node *node);  // a leaf that nobody holds
+  bool is_superfluous(Node *node);
   void release_lease(Lease *lease) noexcept;
-  void drop_promises(Lease *lease);
-  Status open_tail(Lease *lease, uint32_t next_id, std::vector<RowCopy> *copies);
-  void tell(KvEventKind kind, uint64_t tokens, uint64_t bytes);
-  void pin(Lease *lease, Node *node);
+  void own_tail(Lease *lease);
+  void plan(Lease *lease, std::span<const uint32_t> ids);
+  void drop_own(Lease *lease);
+  void tell(KvEventKind kind, uint64_t tokens) noexcept;
 
   KvOptions options_;
   mutable std::mutex mutex_;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <unordered_map>
@@ -64,10 +65,11 @@ class PrefixIndex {
   void remove_root_if_empty(Root *root);
 
   std::vector<std::unique_ptr<Node>> &siblings(Node *node);
-  template <typename Visit>
-  void for_each_root(Visit visit) {
-    for (auto &entry : roots_) visit(entry.get());
-  }
+  // Every node, parents before children.
+  void for_each_node(const std::function<void(Node *)> &visit);
+  void for_each_node(const std::function<void(const Node *)> &visit) const;
+  // Removes leaves, and what thereby becomes one, as long as `wanted` says so; `gone` sees each before it goes.
+  void remove_leaves(const std::function<bool(const Node *)> &wanted, const std::function<void(Node *)> &gone);
   uint32_t block_tokens() const { return block_tokens_; }
   uint64_t n_nodes() const { return n_nodes_; }
 
