@@ -1,4 +1,5 @@
-# What ./check and ./quickstart share: packages, jobs, the build folder. Sourced by bash; sets nothing but functions.
+# shellcheck shell=bash
+# What ./check and ./quickstart share: packages, jobs, the build folder. Sourced; defines functions and two lists.
 
 # say TEXT...: one line for the reader.
 say() { printf '%s\n' "$*"; }
@@ -70,13 +71,15 @@ ensure_packages() {
     say "  sudo apt-get update && sudo apt-get install --no-install-recommends -y $missing"
     return 1
   fi
+  # The package lists may be old or missing: look again only if the names are not known.
   # shellcheck disable=SC2086  # a list of names without blanks
   quiet_apt install --no-install-recommends -y $missing 2>/dev/null && return 0
+  # shellcheck disable=SC2086
   quiet_apt update && quiet_apt install --no-install-recommends -y $missing
 }
 
 # What building the library needs, and what the tests need beside it.
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config flatbuffers-compiler libflatbuffers-dev rapidjson-dev libpcre2-dev
-  libxxhash-dev libdnnl-dev"
+  libxxhash-dev libcli11-dev libdnnl-dev"
 CHECK_PACKAGES="$BUILD_PACKAGES binutils ccache clang-14 clang-format-14 doctest-dev g++-mingw-w64-x86-64-posix git
   libclang-rt-14-dev python3 python3-jinja2 python3-numpy strace"
