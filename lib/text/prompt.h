@@ -52,8 +52,8 @@ struct ChatPrompt {
       cuts;  // where a role begins, as counts of ids before it, ascending: good places to share a prefix
 };
 
-// The family a chat template (jinja text, may be empty) belongs to, else the one the vocabulary suggests.
-ChatFamily detect_chat_family(std::string_view chat_template, const Tokenizer &tokenizer);
+// The family that a chat template (jinja text) belongs to; kNone if it is none of ours.
+ChatFamily detect_chat_family(std::string_view chat_template);
 
 // The template as segments. `role_starts`, if given, gets (segment, byte offset in it) where each role begins.
 // DS_E_ARGUMENT: an unknown role, or one that the family has no form for. DS_E_MODEL: the vocabulary lacks a token of

@@ -23,7 +23,7 @@ inline constexpr uint32_t kMaxStopBytes = 4096;  // each
 
 class StopSet {
  public:
-  // DS_E_ARGUMENT: an empty string, too many, too long. No strings at all is a set that never matches.
+  // DS_E_ARGUMENT: an empty string, not UTF-8, too many, too long. No strings at all is a set that never matches.
   static Result<std::shared_ptr<const StopSet>> make(std::span<const std::string_view> stops);
 
  private:

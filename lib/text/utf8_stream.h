@@ -20,7 +20,6 @@ class Utf8Stream {
   size_t pending() const { return count_; }  // bytes held back, 0 … 3
 
  private:
-  void drop(std::string *out);
   unsigned char held_[4] = {};
   uint8_t count_ = 0;
 };
