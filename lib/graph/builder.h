@@ -78,7 +78,8 @@ class GraphBuilder {
   void scope(std::string name) { scope_ = std::move(name); }
   void output_hidden(Value hidden) { graph_.hidden = hidden.id; }
   void output_logits(Value logits) { graph_.logits = logits.id; }
-  Result<Graph> finish();  // verified; the builder is empty afterwards
+  // The graph, verified; tensors are numbered in order of use. The builder is empty afterwards.
+  Result<Graph> finish();
 
  private:
   // `columns`: of outputs that inputs do not size.

@@ -20,7 +20,9 @@ Result<graph::Graph> build_mtp(const Config &config, const WeightMap &weights, i
   const Value own_table = b.weight(scope + ".embed");
   const Value token = g.embed(own_table.id != graph::kAbsent ? own_table : b.weight("embed"));
   const Value before = g.input_hidden(config.hidden_size);
-  const Value joined = g.concat(b.norm(token, b.weight(scope + ".enorm")), b.norm(before, b.weight(scope + ".hnorm")));
+  const Value normed_token = b.norm(token, b.weight(scope + ".enorm"));
+  const Value normed_before = b.norm(before, b.weight(scope + ".hnorm"));
+  const Value joined = g.concat(normed_token, normed_before);
   const Value x =
       decoder_layer(b, config.num_hidden_layers + module, g.linear(joined, b.weight(scope + ".eh_proj")), 0);
   g.scope(scope);
