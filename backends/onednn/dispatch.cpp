@@ -41,7 +41,6 @@ Isa detect() { return {}; }
 }  // namespace
 
 uint64_t tile_bytes(Pack pack, uint64_t cols) {
-  const uint64_t blocks = (cols + kBlock - 1) / kBlock;
   switch (pack) {
     case Pack::kF32:
       return cols * kLanes * 4;
@@ -51,9 +50,9 @@ uint64_t tile_bytes(Pack pack, uint64_t cols) {
     case Pack::kF8:
       return cols * kLanes;
     case Pack::kQ8:
-      return blocks * kLanes * (2 + 32);
+      return blocks(cols) * kLanes * (2 + 32);
     case Pack::kQ4:
-      return blocks * kLanes * (2 + 16);
+      return blocks(cols) * kLanes * (2 + 16);
   }
   return 0;
 }

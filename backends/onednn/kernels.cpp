@@ -77,11 +77,11 @@ template <Pack kPack, uint32_t kRows>
 void float_tile(const Matrix &w, uint64_t tile, const float *const *x, float *const *y) {
   const uint8_t *data = w.data + tile * tile_bytes(kPack, w.cols);
   F32x16 even[kRows] = {}, odd[kRows] = {};
-  const uint64_t step = kPack == Pack::kF8 ? w.scale_cols : w.cols;
+  const uint64_t step = kPack == Pack::kF8 ? kBlock : w.cols;
   for (uint64_t begin = 0, group = 0; begin < w.cols; begin += step, ++group) {
     const uint64_t end = begin + step < w.cols ? begin + step : w.cols;
     F32x16 factor{};
-    if constexpr (kPack == Pack::kF8) factor = splat(w.scales[tile * ((w.cols + step - 1) / step) + group]);
+    if constexpr (kPack == Pack::kF8) factor = splat(w.scales[tile * blocks(w.cols) + group]);
     uint64_t col = begin;
     for (; col + 2 <= end; col += 2) {
       F32x16 w0 = weight_lanes<kPack>(data, col), w1 = weight_lanes<kPack>(data, col + 1);
@@ -122,9 +122,8 @@ void quant_tile(const Matrix &w, uint64_t tile, const QuantRow *x, float *const 
   constexpr uint32_t kWords = kPack == Pack::kQ8 ? 8 : 4;
   constexpr int32_t kOffset = kPack == Pack::kQ8 ? 128 : 8;
   const uint8_t *at = w.data + tile * tile_bytes(kPack, w.cols);
-  const uint64_t blocks = (w.cols + kBlock - 1) / kBlock;
   F32x16 total[kRows] = {};
-  for (uint64_t block = 0; block < blocks; ++block) {
+  for (uint64_t block = 0; block < blocks(w.cols); ++block) {
     const F32x16 scale = f16_lanes(at);
     at += kLanes * 2;
     I32x16 sum[kRows];

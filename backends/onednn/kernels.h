@@ -20,19 +20,19 @@ inline constexpr uint32_t kMaxRows = 8;
 enum class Pack : uint32_t { kF32 = 1, kF16 = 2, kBF16 = 3, kF8 = 4, kQ8 = 5, kQ4 = 6 };
 
 // A [rows, cols] matrix in tiles of kLanes rows; the last tile is padded with zeros.
-//   float forms  tile: [cols][kLanes] numbers. kF8 has F32 scales beside: one per tile and scale_cols columns.
+//   float forms  tile: [cols][kLanes] numbers. kF8 has F32 scales beside: one per tile and block of 32 columns.
 //   kQ8          tile: per block of 32 columns [kLanes] f16 scales, then [8][kLanes][4] bytes q + 128
 //   kQ4          tile: per block of 32 columns [kLanes] f16 scales, then [4][kLanes][4] bytes; of byte i of group g the
 //                low nibble is column 8g+i, the high one column 8g+4+i; value = nibble - 8
 struct Matrix {
   Pack pack = Pack::kF32;
-  uint32_t scale_cols = 0;
   uint64_t rows = 0, cols = 0;
   const uint8_t *data = nullptr;
-  const float *scales = nullptr;  // kF8: [tiles][ceil(cols / scale_cols)]
+  const float *scales = nullptr;  // kF8: [tiles][blocks of columns]
 };
 
 uint64_t tile_bytes(Pack pack, uint64_t cols);
+inline uint64_t blocks(uint64_t cols) { return (cols + kBlock - 1) / kBlock; }
 inline uint64_t tiles(uint64_t rows) { return (rows + kLanes - 1) / kLanes; }
 inline bool quantised(Pack pack) { return pack == Pack::kQ8 || pack == Pack::kQ4; }
 
