@@ -77,3 +77,28 @@ function(ds_python_test name)
     set_tests_properties(${name} PROPERTIES FIXTURES_REQUIRED tiny_models)
   endif()
 endfunction()
+
+# ds_fuzz(name SOURCES ... DEPS ... SEEDS files or folders ... DEPENDS targets ...): the program fuzz_<name> from a file
+# with LLVMFuzzerTestOneInput. With DS_FUZZ it is a libFuzzer program; otherwise tests/fuzz/replay.cpp runs it on the
+# seeds and on damage done to them, as a test. Without SEEDS: tests/fuzz/corpus/<name>.
+function(ds_fuzz name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS;SEEDS;DEPENDS" ${ARGN})
+  if(NOT arg_SEEDS)
+    set(arg_SEEDS ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
+  endif()
+  add_executable(fuzz_${name} ${arg_SOURCES})
+  target_link_libraries(fuzz_${name} PRIVATE ds_warnings ${arg_DEPS})
+  target_include_directories(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  if(arg_DEPENDS)
+    add_dependencies(fuzz_${name} ${arg_DEPENDS})
+  endif()
+  if(DS_FUZZ)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    return()
+  endif()
+  target_sources(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.cpp)
+  file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/fuzz_${name}_run)
+  add_test(NAME fuzz_${name} COMMAND fuzz_${name} ${arg_SEEDS})
+  set_tests_properties(fuzz_${name} PROPERTIES LABELS fuzz TIMEOUT 900
+    WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/fuzz_${name}_run)
+endfunction()
