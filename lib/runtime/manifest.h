@@ -90,5 +90,7 @@ Refusal check_manifest(const Manifest &manifest, const Platform &platform);
 
 // Whether `name` can only name a file in the folder it is looked up in, on every system.
 bool is_bare_file_name(const std::string &name);
+// 1 to 32 of a-z, 0-9, _ and -.
+bool is_backend_name(const std::string &name);
 
 }  // namespace deepseam::runtime

@@ -1,7 +1,7 @@
 // A compiled graph with its weights, and the execs that run steps of it.
 //
-// A step is the plain struct of deepseam/backend.h; whoever submits one keeps all it points to alive until its ticket
-// is done or released. An exec runs one step at a time; two or more execs per program may be in flight.
+// A step is the plain struct of deepseam/backend.h; whoever submits one keeps it and all it points to alive until its
+// ticket is done or released. An exec runs one step at a time; two or more execs per program may be in flight.
 #pragma once
 
 #include <memory>
@@ -35,6 +35,8 @@ class Ticket {
   dsb_ticket *raw() const { return ticket_; }
 
  private:
+  friend class Exec;
+  friend class Pool;
   Result<TicketState> judge(const char *slot, ds_status code, uint32_t state, ds_error &error);
   std::shared_ptr<Backend> backend_;
   std::shared_ptr<const void> parent_;  // exec or pool

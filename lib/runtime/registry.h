@@ -1,7 +1,7 @@
 // The backends of one runtime: who is there, who was refused and why, and which device to use.
 //
-// All calls are safe from any thread. A backend stays until the registry and everything opened through the backend are
-// gone; choices and devices handed out keep theirs alive.
+// All calls are safe from any thread, but not from the verify callback or the log sink. A backend stays until the
+// registry and everything opened through the backend are gone; choices and devices handed out keep theirs alive.
 #pragma once
 
 #include <memory>
@@ -31,7 +31,7 @@ class Registry {
  public:
   explicit Registry(HostOptions host);
 
-  // Looks through all folders once; what was found in an earlier search is not loaded again. Failures are in report().
+  // Looks through folders that no earlier call has seen. Failures are in report().
   void search(const LoaderOptions &options);
   Status load(const std::string &path, const VerifyPlugin &verify);  // one plugin; its refusal is the status
   Status add_linked(const dsb_root *root);
@@ -46,7 +46,8 @@ class Registry {
   Result<Choice> choose(const std::string &backend, int32_t device = -1) const;
 
   // Ends all work of all backends, last loaded first, within the time. Afterwards nothing is loaded or chosen any more.
-  // The first failure is returned; the others are asked all the same.
+  // The first failure is returned; the others are asked all the same. Those that failed are asked again by another
+  // call.
   Status quiesce(uint64_t timeout_ns);
 
  private:
@@ -55,6 +56,7 @@ class Registry {
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<Backend>> backends_;
   std::vector<PluginReport> report_;
+  std::vector<std::string> searched_;
   bool closed_ = false;
 };
 
