@@ -88,14 +88,21 @@ struct Q4Fit {
 };
 
 inline Q4Fit fit_q4(const float *x, float inverse) {
-  float product[4] = {}, square[4] = {};  // four running sums, so that the loop vectorises without reordering
+  float product[kBlock], square[kBlock];
+  for (uint64_t i = 0; i < kBlock; ++i) {
+    float level = x[i] * inverse;
+    level = level < -8.0f ? -8.0f : level;
+    level = round_even(level > 7.0f ? 7.0f : level);
+    product[i] = x[i] * level;
+    square[i] = level * level;
+  }
+  float p[4] = {}, s[4] = {};  // four running sums each, so that nothing has to be reordered for vectors
   for (uint64_t i = 0; i < kBlock; i += 4)
     for (uint64_t lane = 0; lane < 4; ++lane) {
-      const float level = round_even(std::min(std::max(x[i + lane] * inverse, -8.0f), 7.0f));
-      product[lane] += x[i + lane] * level;
-      square[lane] += level * level;
+      p[lane] += product[i + lane];
+      s[lane] += square[i + lane];
     }
-  return {(product[0] + product[1]) + (product[2] + product[3]), (square[0] + square[1]) + (square[2] + square[3])};
+  return {(p[0] + p[1]) + (p[2] + p[3]), (s[0] + s[1]) + (s[2] + s[3])};
 }
 
 // Levels are -8 … 7. For levels given, the scale of least squared error is product / square and takes product^2 /
@@ -107,7 +114,7 @@ void encode_q4_block(const float *x, uint8_t *out) {
     if (magnitude(x[i]) > magnitude(extreme)) extreme = x[i];
   float d = 0;
   if (magnitude(extreme) > 1e-30f) {
-    constexpr float kLevels[] = {-8.0f, -7.2f, -7.6f, -8.4f, -8.8f, -9.3f, 6.6f, 7.0f, 7.4f, 7.9f};
+    constexpr float kLevels[] = {-8.0f, -8.6f, -7.4f, 7.0f};
     float best = -1;
     for (float level : kLevels) {
       const Q4Fit fit = fit_q4(x, level / extreme);
