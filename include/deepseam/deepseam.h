@@ -198,7 +198,7 @@ DS_API ds_status DS_CALL ds_fim(ds_session *session, const ds_fim_input *input, 
 DS_API ds_status DS_CALL ds_chat(ds_session *session, const ds_chat_input *input, const ds_params *params,
                                  ds_result **result, ds_error *error);
 /* Runs n requests in shared steps. `stride` is sizeof(ds_batch_item) of the caller. Returns DS_OK if every item's
- * status and result were written, whatever they are. [session-serial for each session] */
+ * status and result were written, whatever they are; convention 9 counts each item as a call. [session-serial, each] */
 DS_API ds_status DS_CALL ds_generate_batch(ds_batch_item *items, uint64_t n, uint64_t stride, ds_error *error);
 
 /* ---- Jobs: the same without blocking ---- */

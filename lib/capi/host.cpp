@@ -1,5 +1,6 @@
 #include "capi/host.h"
 
+#include <cerrno>
 #include <mutex>
 #include <new>
 
@@ -16,7 +17,8 @@ namespace {
 
 class HostTaskRunner final : public TaskRunner {
  public:
-  explicit HostTaskRunner(const ds_task_runner &record) : record_(record) {}
+  HostTaskRunner(const ds_task_runner &record, std::shared_ptr<HostUser> user)
+      : record_(record), user_(std::move(user)) {}
   uint32_t width() const override { return record_.width; }
   bool concurrent() const override { return record_.flags & DS_TASKS_CONCURRENT; }
   void run(uint32_t n, void (*task)(void *user, uint32_t index), void *user) override {
@@ -37,12 +39,13 @@ class HostTaskRunner final : public TaskRunner {
     call->task(call->user, index);
   }
   const ds_task_runner record_;
+  const std::shared_ptr<HostUser> user_;
 };
 
 // The callbacks of one ds_source_io, called one at a time unless the host allows more.
 class HostFiles {
  public:
-  explicit HostFiles(const ds_source_io &record) : record_(record) {}
+  HostFiles(const ds_source_io &record, std::shared_ptr<HostUser> user) : record_(record), user_(std::move(user)) {}
 
   template <typename Call>
   ds_status call(Call &&callback) {
@@ -54,6 +57,7 @@ class HostFiles {
 
  private:
   const ds_source_io record_;
+  const std::shared_ptr<HostUser> user_;
   std::mutex mutex_;
 };
 
@@ -107,7 +111,7 @@ class HostSource final : public Source {
 
 class HostFolder final : public Folder {
  public:
-  explicit HostFolder(const ds_source_io &record) : files_(std::make_shared<HostFiles>(record)) {}
+  explicit HostFolder(std::shared_ptr<HostFiles> files) : files_(std::move(files)) {}
   Result<std::shared_ptr<Source>> open(const std::string &name) const override {
     return HostSource::open(files_, name);
   }
@@ -134,21 +138,32 @@ Result<Allocator> host_allocator(const ds_allocator &record) {
   return Allocator{record.allocate, record.release, record.user};
 }
 
-Result<std::shared_ptr<TaskRunner>> host_task_runner(const ds_task_runner &record) {
+Result<std::shared_ptr<TaskRunner>> host_task_runner(const ds_task_runner &record, std::shared_ptr<HostUser> user) {
   DS_TRY(check_flags(record.flags, DS_TASKS_CONCURRENT, "ds_task_runner.flags"));
   DS_TRY(check_reserved(record.reserved, "ds_task_runner.reserved"));
   if (!record.run) return fail(DS_E_ARGUMENT, "capi", "ds_task_runner.run is NULL");
   if (!record.width || record.width > 4096)
     return fail(DS_E_ARGUMENT, "capi", "ds_task_runner.width is %u, expected 1 to 4096", record.width);
-  return std::shared_ptr<TaskRunner>(std::make_shared<HostTaskRunner>(record));
+  return std::shared_ptr<TaskRunner>(std::make_shared<HostTaskRunner>(record, std::move(user)));
 }
 
-Result<std::shared_ptr<const Folder>> host_folder(const ds_source_io &record) {
+Result<std::shared_ptr<const Folder>> host_folder(const ds_source_io &record, std::shared_ptr<HostUser> user) {
   DS_TRY(check_flags(record.flags, DS_IO_CONCURRENT, "ds_source_io.flags"));
   DS_TRY(check_reserved(record.reserved, "ds_source_io.reserved"));
   if (!record.open || !record.size || !record.read_at || !record.close)
     return fail(DS_E_ARGUMENT, "capi", "ds_source_io.open, size, read_at or close is NULL");
-  return std::shared_ptr<const Folder>(std::make_shared<HostFolder>(record));
+  auto files = std::make_shared<HostFiles>(record, std::move(user));
+  return std::shared_ptr<const Folder>(std::make_shared<HostFolder>(std::move(files)));
+}
+
+Result<std::shared_ptr<Source>> host_memory(const ds_source_memory &record, std::shared_ptr<HostUser> user) {
+  if (!record.data || !record.size)
+    return fail(DS_E_ARGUMENT, "capi", "ds_source_memory has no bytes: data is %s and size is %llu",
+                record.data ? "set" : "NULL", static_cast<unsigned long long>(record.size));
+  const auto *bytes = static_cast<const uint8_t *>(record.data);
+  DS_TRY_VALUE(auto source, open_memory("(memory)", {bytes, record.size}));
+  Source *view = source.get();
+  return std::shared_ptr<Source>(view, [source = std::move(source), user = std::move(user)](Source *) {});
 }
 
 #if defined(__linux__)
@@ -158,8 +173,9 @@ struct AffinityScope::Saved {
 
 AffinityScope::AffinityScope(const std::vector<uint32_t> &cpus) noexcept {
   if (cpus.empty()) return;
-  saved_.reset(new (std::nothrow) Saved);
-  if (!saved_ || ::pthread_getaffinity_np(::pthread_self(), sizeof saved_->set, &saved_->set)) return saved_.reset();
+  std::unique_ptr<Saved> before(new (std::nothrow) Saved);
+  if (!before || ::pthread_getaffinity_np(::pthread_self(), sizeof before->set, &before->set)) return;
+  saved_ = std::move(before);
   cpu_set_t wanted;
   CPU_ZERO(&wanted);
   for (uint32_t cpu : cpus) CPU_SET(cpu, &wanted);

@@ -47,12 +47,13 @@ class HostUsers {
   std::vector<std::shared_ptr<HostUser>> users_;
 };
 
-// All fields of the record are checked; it is copied.
+// All fields of the records are checked; they are copied, and what is made from them holds a share of `user`.
 Result<Allocator> host_allocator(const ds_allocator &record);
-Result<std::shared_ptr<TaskRunner>> host_task_runner(const ds_task_runner &record);
-
+Result<std::shared_ptr<TaskRunner>> host_task_runner(const ds_task_runner &record, std::shared_ptr<HostUser> user);
 // A folder over the host's read-at callbacks.
-Result<std::shared_ptr<const Folder>> host_folder(const ds_source_io &record);
+Result<std::shared_ptr<const Folder>> host_folder(const ds_source_io &record, std::shared_ptr<HostUser> user);
+// One file in the host's memory.
+Result<std::shared_ptr<Source>> host_memory(const ds_source_memory &record, std::shared_ptr<HostUser> user);
 
 // While it lives, this thread and the threads it starts run on `cpus` only. Empty: does nothing.
 class AffinityScope {

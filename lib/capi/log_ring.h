@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "base/status.h"
 #include "deepseam/deepseam.h"
 
 namespace deepseam::capi {

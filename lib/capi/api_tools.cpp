@@ -1,0 +1,115 @@
+// ds_model_pack, ds_model_synth, ds_model_verify: work on files.
+#include "capi/objects.h"
+#include "capi/requests.h"
+#include "capi/wall.h"
+#include "session/tools.h"
+
+using namespace deepseam;
+using namespace deepseam::capi;
+
+namespace {
+
+// What the three option structs have in common.
+template <typename Options>
+Status read_common(const Options &from, HostUsers *users, session::ToolOptions *into) {
+  DS_TRY(check_flags(from.flags, 0, "flags"));
+  DS_TRY(read_cancel(from.cancel, &into->cancel));
+  into->progress = progress_function(from.progress, from.progress_user);
+  users->add(from.progress_user, from.progress_free);
+  return Status();
+}
+
+Status no_options(const ds_option *options, uint64_t n) {
+  return read_options(options, n, [](const OptionView &, bool *known) {
+    *known = false;
+    return Status();
+  });
+}
+
+Status read_needed(const ds_text &text, const char *what, std::string *into) {
+  std::string_view view;
+  DS_TRY(read_text(text, what, &view));
+  if (view.empty()) return fail(DS_E_ARGUMENT, "capi", "%s is empty", what);
+  *into = view;
+  return Status();
+}
+
+Status read_type(const ds_text &text, session::ToolOptions *into) {
+  std::string_view view;
+  DS_TRY(read_text(text, "weight_type", &view));
+  into->weight_type = view;
+  return Status();
+}
+
+Status pack(ds_runtime *runtime, const ds_pack_options *given) {
+  const Pinned<RuntimeObject> object(runtime);
+  DS_TRY(usable(object));
+  ds_pack_options from;
+  DS_TRY(read_struct(given, &from));
+  DS_TRY(no_options(from.options, from.n_options));
+  HostUsers users;
+  session::ToolOptions options;
+  DS_TRY(read_common(from, &users, &options));
+  DS_TRY(read_type(from.weight_type, &options));
+  if (from.backend.size)
+    return fail(DS_E_UNSUPPORTED, "capi", "layouts of backends are not stored in files; leave backend empty");
+  std::string path;
+  DS_TRY(read_needed(from.path, "ds_pack_options.path", &path));
+  session::ModelSource source;
+  DS_TRY(read_source(from.source, &users, &source));
+  const AffinityScope affinity(object->cpus);
+  DS_TRY(session::pack(*object->state, source, path, options));
+  users.arm();
+  return Status();
+}
+
+Status synth(ds_runtime *runtime, const ds_synth_options *given) {
+  const Pinned<RuntimeObject> object(runtime);
+  DS_TRY(usable(object));
+  ds_synth_options from;
+  DS_TRY(read_struct(given, &from));
+  DS_TRY(no_options(from.options, from.n_options));
+  HostUsers users;
+  session::ToolOptions options;
+  DS_TRY(read_common(from, &users, &options));
+  DS_TRY(read_type(from.weight_type, &options));
+  std::string shape, path;
+  DS_TRY(read_needed(from.shape, "ds_synth_options.shape", &shape));
+  DS_TRY(read_needed(from.path, "ds_synth_options.path", &path));
+  const AffinityScope affinity(object->cpus);
+  DS_TRY(session::synth(*object->state, shape, from.seed, path, options));
+  users.arm();
+  return Status();
+}
+
+Status verify(ds_runtime *runtime, const ds_verify_options *given, ds_info **findings) {
+  DS_TRY(prepare_handle(findings, "findings"));
+  const Pinned<RuntimeObject> object(runtime);
+  DS_TRY(usable(object));
+  ds_verify_options from;
+  DS_TRY(read_struct(given, &from));
+  HostUsers users;
+  session::ToolOptions options;
+  DS_TRY(read_common(from, &users, &options));
+  session::ModelSource source;
+  DS_TRY(read_source(from.source, &users, &source));
+  const AffinityScope affinity(object->cpus);
+  DS_TRY_VALUE(session::Facts facts, session::verify(*object->state, source, options));
+  DS_TRY(publish_facts(std::move(facts), findings));
+  users.arm();
+  return Status();
+}
+
+}  // namespace
+
+ds_status ds_model_pack(ds_runtime *runtime, const ds_pack_options *options, ds_error *error) {
+  return blocking_entry(error, [&] { return pack(runtime, options); });
+}
+
+ds_status ds_model_synth(ds_runtime *runtime, const ds_synth_options *options, ds_error *error) {
+  return blocking_entry(error, [&] { return synth(runtime, options); });
+}
+
+ds_status ds_model_verify(ds_runtime *runtime, const ds_verify_options *options, ds_info **findings, ds_error *error) {
+  return blocking_entry(error, [&] { return verify(runtime, options, findings); });
+}

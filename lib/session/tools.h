@@ -1,0 +1,38 @@
+// Work on model files that opens no model: packing, synthesising, verifying; and small text work for callers above.
+//
+// Everything runs on the caller's thread and the runtime's task runner, with progress and cancel.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/cancel.h"
+#include "base/status.h"
+#include "session/facts.h"
+#include "session/job.h"
+#include "session/plan.h"
+
+namespace deepseam::session {
+
+struct ToolOptions {
+  std::string weight_type;  // "f32", "f16", "bf16", "fp8", "q8", "q4"; empty: as the source has it, bf16 for synth
+  std::shared_ptr<const CancelWord> cancel;
+  ProgressFunction progress;  // false: DS_E_STOPPED
+};
+
+// Writes `path`, whole or not at all. The tokenizer of the source goes with it.
+Status pack(RuntimeState &runtime, const ModelSource &source, const std::string &path, const ToolOptions &options);
+
+// A model of a known shape with random weights and a byte tokenizer.
+Status synth(RuntimeState &runtime, const std::string &shape, uint64_t seed, const std::string &path,
+             const ToolOptions &options);
+
+// Keys of ds_model_verify. Damage is a finding, not a failed status.
+Result<Facts> verify(RuntimeState &runtime, const ModelSource &source, const ToolOptions &options);
+
+// The text of ids as valid UTF-8. DS_E_ARGUMENT: an id beyond the vocabulary; DS_E_UNSUPPORTED: no tokenizer.
+Result<std::string> detokenize(const Model &model, std::span<const uint32_t> ids, bool keep_special);
+
+}  // namespace deepseam::session
