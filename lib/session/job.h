@@ -118,6 +118,17 @@ struct ResultData {
   Facts facts;                 // keys of ds_result_info
 };
 
+// A question to the host that a choice waits for: edit logits, mask tokens. Whoever delivers it shares it, so it
+// outlives a job that is cancelled meanwhile.
+struct HostTurn {
+  uint32_t choice = 0;
+  std::vector<float> logits;   // [V]
+  std::vector<uint32_t> mask;  // bit id % 32 of word id / 32; empty without on_mask
+  std::vector<uint32_t> ids;   // prompt and generated tokens so far
+  bool answered = false;       // guarded by the job's mutex
+  bool stop = false;
+};
+
 class Job : public Retirable, public std::enable_shared_from_this<Job> {
  public:
   ~Job() override;
@@ -157,14 +168,11 @@ class Job : public Retirable, public std::enable_shared_from_this<Job> {
     Finish finish = Finish::kNone;
     bool finish_told = false;
   };
-  // A question to the host that the engine waits for.
-  struct HostTurn {
-    uint32_t choice = 0;
-    std::span<float> logits;
-    std::span<uint32_t> mask;
-    std::span<const uint32_t> ids;
-    bool asked = false, answered = false;
-  };
+  std::shared_ptr<HostTurn> pending_turn() const;
+  bool has_text_event(const ChoiceOut &choice) const;
+  bool has_events() const;
+  bool deliver_one(std::unique_lock<std::mutex> &lock);
+  void drop_callbacks() noexcept;
 
   const std::shared_ptr<RuntimeState> runtime_;
   const bool makes_model_;
@@ -177,7 +185,7 @@ class Job : public Retirable, public std::enable_shared_from_this<Job> {
   bool taken_ = false, abandoned_ = false, delivering_ = false, woken_ = false, queued_ = false;
   bool stop_asked_ = false;  // a callback answered stop
   std::vector<ChoiceOut> choices_;
-  HostTurn turn_;
+  std::shared_ptr<HostTurn> turn_;  // nullptr: none
   Progress progress_;
   bool progress_due_ = false;
   uint64_t progress_told_ns_ = 0;

@@ -86,21 +86,27 @@ class RuntimeState : public Retirable, public std::enable_shared_from_this<Runti
   // Who has to be told of a shutdown. Children that are gone fall out by themselves.
   Status add_model(const std::shared_ptr<Model> &model);
   Status add_job(const std::shared_ptr<Job> &job);
+  // Threads that run for a job of their own; shutdown waits until each has left.
+  Status enter_thread();
+  void leave_thread() noexcept;
 
  private:
   RuntimeState(RuntimeOptions options, std::shared_ptr<Service> service);
   Status open_registry();
+  Status stop_children(uint64_t deadline);
   RuntimeOptions options_;
   std::shared_ptr<Service> service_;
   std::atomic<bool> shut_down_{false};
-  std::mutex mutex_;
-  std::condition_variable events_changed_;
-  std::unique_ptr<RuntimeParts> parts_;  // registry, pool
+  std::timed_mutex ending_;  // held by the one thread that shuts down
+  bool ended_ = false;       // guarded by ending_
+  mutable std::mutex mutex_;
+  std::condition_variable events_changed_, threads_changed_;
+  std::unique_ptr<RuntimeParts> parts_;  // registry and pool, made when first needed
   std::vector<std::weak_ptr<Model>> models_;
   std::vector<std::weak_ptr<Job>> jobs_;
   std::deque<std::weak_ptr<Job>> events_;
+  uint32_t n_threads_ = 0;
   bool woken_ = false;
-  bool ended_ = false;
 };
 
 }  // namespace deepseam::session
