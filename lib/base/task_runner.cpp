@@ -11,15 +11,12 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "base/fp_env.h"
+#include "base/own_thread.h"
 
-#if !defined(_WIN32)
-#include <csignal>
-#endif
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -50,24 +47,6 @@ bool spin_until(Condition done) {
     if (std::chrono::steady_clock::now() >= end) return false;
   }
 }
-
-// While it lives, this thread blocks every signal, and so does every thread that it starts, for good.
-class BlockedSignals {
- public:
-#if defined(_WIN32)
-  BlockedSignals() noexcept {}  // there are none
-#else
-  BlockedSignals() noexcept {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &saved_);
-  }
-  ~BlockedSignals() { ::pthread_sigmask(SIG_SETMASK, &saved_, nullptr); }
-
- private:
-  sigset_t saved_;
-#endif
-};
 
 uint32_t usable_cores() noexcept {
 #if defined(__linux__)
@@ -116,14 +95,10 @@ class ThreadPool final : public TaskRunner {
 
   Status start(uint32_t n_threads) {
     threads_.reserve(n_threads);
-    const BlockedSignals blocked;
-    for (uint32_t i = 0; i < n_threads; ++i) try {
-        threads_.emplace_back([this] { serve(); });
-      } catch (const std::system_error &error) {
-        return fail(DS_E_MEMORY, "threads", "started %u of %u threads, the system refuses more (error %d)", i,
-                    n_threads, error.code().value())
-            .os(error.code().value());
-      }
+    while (threads_.size() < n_threads) {
+      DS_TRY_VALUE(std::thread thread, start_own_thread([this] { serve(); }));
+      threads_.push_back(std::move(thread));
+    }
     return {};
   }
 
@@ -185,7 +160,6 @@ void ThreadPool::wait_for_batch(uint64_t seen) {
 }
 
 void ThreadPool::serve() noexcept {
-  const FpEnv environment;
   uint64_t seen = 0;
   for (;;) {
     wait_for_batch(seen);
