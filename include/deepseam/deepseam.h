@@ -187,15 +187,15 @@ DS_API void DS_CALL ds_session_release(ds_session *session);
 
 /* ---- Run. The input replaces the session's sequence; what both have in common is not computed again. ---- */
 
-/* Generates from any ds_input. params may be NULL. *result is set whenever something was produced, also on failure.
+/* Generates from any ds_input. parameters may be NULL. *result is set whenever something was produced, also on failure.
  * Errors: ARGUMENT, CONTEXT_FULL, CACHE_FULL, device range. [session-serial] */
-DS_API ds_status DS_CALL ds_generate(ds_session *session, const ds_input *input, const ds_params *params,
+DS_API ds_status DS_CALL ds_generate(ds_session *session, const ds_input *input, const ds_params *parameters,
                                      ds_result **result, ds_error *error);
 /* Fills in at the cursor. [session-serial] */
-DS_API ds_status DS_CALL ds_fim(ds_session *session, const ds_fim_input *input, const ds_params *params,
+DS_API ds_status DS_CALL ds_fim(ds_session *session, const ds_fim_input *input, const ds_params *parameters,
                                 ds_result **result, ds_error *error);
 /* Answers a conversation. [session-serial] */
-DS_API ds_status DS_CALL ds_chat(ds_session *session, const ds_chat_input *input, const ds_params *params,
+DS_API ds_status DS_CALL ds_chat(ds_session *session, const ds_chat_input *input, const ds_params *parameters,
                                  ds_result **result, ds_error *error);
 /* Runs n requests in shared steps. `stride` is sizeof(ds_batch_item) of the caller. Returns DS_OK if every item's
  * status and result were written, whatever they are; convention 9 counts each item as a call. [session-serial, each] */
@@ -203,8 +203,8 @@ DS_API ds_status DS_CALL ds_generate_batch(ds_batch_item *items, uint64_t n, uin
 
 /* ---- Jobs: the same without blocking ---- */
 
-/* params and options may be NULL. The job occupies its session until it is done. [session-serial, callback-safe] */
-DS_API ds_status DS_CALL ds_job_start(ds_session *session, const ds_input *input, const ds_params *params,
+/* parameters and options may be NULL. The job occupies its session until it is done. [session-serial, callback-safe] */
+DS_API ds_status DS_CALL ds_job_start(ds_session *session, const ds_input *input, const ds_params *parameters,
                                       const ds_job_options *options, ds_job **job, ds_error *error);
 /* *state gets DS_JOB_*. [any-thread, callback-safe] */
 DS_API ds_status DS_CALL ds_job_poll(ds_job *job, uint32_t *state, ds_error *error);
@@ -238,7 +238,7 @@ DS_API ds_status DS_CALL ds_result_ids(const ds_result *result, uint32_t choice,
 DS_API ds_status DS_CALL ds_result_finish_reason(const ds_result *result, uint32_t choice, uint32_t *reason,
                                                  ds_error *error);
 /* Rows of `width` entries, one row per generated token: the chosen one, then the n_logprobs most likely. width 0 if
- * params asked for none. *n gets the number of rows. */
+ * the parameters asked for none. *n gets the number of rows. */
 DS_API ds_status DS_CALL ds_result_logprobs(const ds_result *result, uint32_t choice, const ds_token_logprob **entries,
                                             uint64_t *n, uint32_t *width, ds_error *error);
 /* Keys: "choices", "seed", "usage.prompt_tokens", "usage.cached_tokens", "usage.completion_tokens",
@@ -262,7 +262,7 @@ DS_API ds_status DS_CALL ds_cache_erase(ds_cache *cache, const char *salt, uint6
  * [any-thread, callback-safe] */
 DS_API ds_status DS_CALL ds_cache_stats(ds_cache *cache, ds_info **stats, ds_error *error);
 /* The oldest event that nobody read. DS_E_PENDING: none waits. [any-thread, callback-safe] */
-DS_API ds_status DS_CALL ds_cache_read_event(ds_cache *cache, ds_cache_event *event, ds_error *error);
+DS_API ds_status DS_CALL ds_cache_read_event(ds_cache *cache, ds_cache_event *next, ds_error *error);
 /* [any-thread, callback-safe] */
 DS_API void DS_CALL ds_cache_release(ds_cache *cache);
 

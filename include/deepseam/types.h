@@ -430,7 +430,7 @@ typedef struct ds_text_event {
   uint32_t finish_reason; /* DS_FINISH_*; not NONE in the last event of a choice */
   uint32_t reserved;
 } ds_text_event;
-typedef int32_t(DS_CALL *ds_text_fn)(void *user, const ds_text_event *event);
+typedef int32_t(DS_CALL *ds_text_fn)(void *user, const ds_text_event *now);
 
 /* The next token's logits before sampling: edit in place. Valid during the callback. */
 typedef struct ds_logits_event {
@@ -441,7 +441,7 @@ typedef struct ds_logits_event {
   const uint32_t *ids; /* prompt and generated tokens so far */
   uint64_t n_ids;
 } ds_logits_event;
-typedef int32_t(DS_CALL *ds_logits_fn)(void *user, const ds_logits_event *event);
+typedef int32_t(DS_CALL *ds_logits_fn)(void *user, const ds_logits_event *now);
 
 /* Which tokens may come next: all bits are set; clear bit id % 32 of mask[id / 32] to forbid id. Valid during it. */
 typedef struct ds_mask_event {
@@ -452,7 +452,7 @@ typedef struct ds_mask_event {
   const uint32_t *ids; /* prompt and generated tokens so far */
   uint64_t n_ids;
 } ds_mask_event;
-typedef int32_t(DS_CALL *ds_mask_fn)(void *user, const ds_mask_event *event);
+typedef int32_t(DS_CALL *ds_mask_fn)(void *user, const ds_mask_event *now);
 
 /* Added to the logit of a token; -INFINITY is not a number here: use a mask. Frozen. */
 typedef struct ds_logit_bias {
@@ -509,11 +509,11 @@ typedef struct ds_params {
 /* One request of ds_generate_batch. Arrays of it carry a stride. */
 typedef struct ds_batch_item {
   uint32_t struct_size;
-  ds_status status;        /* written: what ds_generate would have returned */
-  ds_session *session;     /* a different one for every item */
-  const ds_input *input;   /* any tag */
-  const ds_params *params; /* NULL: all zero */
-  ds_result *result;       /* written; NULL if there is none. The caller releases it */
+  ds_status status;            /* written: what ds_generate would have returned */
+  ds_session *session;         /* a different one for every item */
+  const ds_input *input;       /* any tag */
+  const ds_params *parameters; /* NULL: all zero */
+  ds_result *result;           /* written; NULL if there is none. The caller releases it */
 } ds_batch_item;
 
 #define DS_JOB_QUEUED 1u

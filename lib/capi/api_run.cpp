@@ -83,7 +83,7 @@ Status run_batch(ds_batch_item *items, uint64_t n, uint64_t stride) {
   for (uint64_t i = 0; i < n; ++i) {
     BatchRun &one = runs[i];
     one.session = std::make_unique<Pinned<SessionObject>>(one.item.session);
-    one.status = start(*one.session, one.item.input, one.item.params, &one.request, &one.job);
+    one.status = start(*one.session, one.item.input, one.item.parameters, &one.request, &one.job);
     jobs[i] = one.job;
   }
   session::wait_all(jobs);

@@ -89,7 +89,7 @@ double decode_rate(const Host &host, ds_model *model, const Case &c, uint64_t vo
     items[i].struct_size = sizeof items[i];
     items[i].session = sessions[i].get();
     items[i].input = &inputs[i].head;
-    items[i].params = &params;
+    items[i].parameters = &params;
   }
   Error error;
   check(ds_generate_batch(items.data(), items.size(), sizeof items[0], &error), error);

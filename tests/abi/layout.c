@@ -6,8 +6,7 @@
 #include "deepseam/deepseam.h"
 
 #define SIZE(type, size) typedef char size_of_##type[sizeof(type) == (size) && (size) % 8 == 0 ? 1 : -1];
-#define FIELD(type, field, offset) \
-  typedef char offset_of_##type##_##field[offsetof(type, field) == (offset) ? 1 : -1];
+#define FIELD(type, field, offset) typedef char offset_of_##type##_##field[offsetof(type, field) == (offset) ? 1 : -1];
 
 SIZE(ds_text, 16)
 FIELD(ds_text, data, 0)
@@ -311,7 +310,7 @@ FIELD(ds_batch_item, struct_size, 0)
 FIELD(ds_batch_item, status, 4)
 FIELD(ds_batch_item, session, 8)
 FIELD(ds_batch_item, input, 16)
-FIELD(ds_batch_item, params, 24)
+FIELD(ds_batch_item, parameters, 24)
 FIELD(ds_batch_item, result, 32)
 
 SIZE(ds_job_options, 32)
