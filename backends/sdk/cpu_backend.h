@@ -1,13 +1,14 @@
 // The frame of a CPU backend: fills every slot of dsb_api from a description in plain data.
 //
 // A backend is a constant Backend, its kernels, and one line: `return sdk::root<kMyBackend>()` in ds_backend_main. The
-// frame checks whatever the host hands over (graph, options, sources, steps), plans memory, owns the objects, runs nodes
-// in order, draws tokens, and leaves nothing to a backend but arithmetic. It has no threads of its own: work is done
-// inside ticket_poll and ticket_wait, on the caller's thread and on those of dsb_host.parallel.
+// frame checks whatever the host hands over (graph, options, sources, steps), plans memory, owns the objects, runs
+// nodes in order, draws tokens, and leaves nothing to a backend but arithmetic. It has no threads of its own: work is
+// done inside ticket_poll and ticket_wait, on the caller's thread and on those of dsb_host.parallel.
 //
 // Decisions that backend.h leaves open, the same for every backend made this way:
 //  - With DSB_KV_LEN_DEVICE the rows' position and kv_row were computed from dsb_seq.kv_len; when the step starts, both
-//    are moved by *kv_len_word - kv_len. A DONE step adds the rows it stored (with accept: the accepted path) to the word.
+//    are moved by *kv_len_word - kv_len. A DONE step adds the rows it stored (with accept: the accepted path) to the
+//    word.
 //  - In an accept step, a row at depth d of its tree draws with number c + d and sees the draft tokens on its path; so
 //    speculation gives exactly the tokens of a run without it. The path ends at a stop id.
 //  - Under repeat, logits, hidden and routes are those of the first repeat.
@@ -24,12 +25,12 @@
 namespace deepseam::sdk {
 
 struct Backend {
-  const char *name;         // dsb_api.name
-  const char *version;      // dsb_api.version
-  const char *device_name;  // shown to users
-  uint32_t score;           // dsb_device_info.score
-  uint32_t numerics;        // raised when an output bit may change
-  uint32_t act_types;       // bit i: DSB_ACT_* i is offered
+  const char *name;                 // dsb_api.name
+  const char *version;              // dsb_api.version
+  const char *device_name;          // shown to users
+  uint32_t score;                   // dsb_device_info.score
+  uint32_t numerics;                // raised when an output bit may change
+  uint32_t act_types;               // bit i: DSB_ACT_* i is offered
   std::span<const Kernel> kernels;  // in order of preference
   // The instruction set kernels will be chosen for, below the host's cap, to arch[24]. NULL: "generic".
   void (*arch)(const dsb_host &host, char arch[24]) = nullptr;

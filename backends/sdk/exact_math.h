@@ -19,9 +19,9 @@ inline double exact_exp(double x) {
   const double n = turns - kShift;
   const double r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;  // |r| <= ln(2) / 2
   double sum = 1.0 / 6227020800.0;                                                         // 1 / 13!
-  constexpr double kInverse[] = {1.0 / 479001600.0, 1.0 / 39916800.0, 1.0 / 3628800.0, 1.0 / 362880.0,
-                                 1.0 / 40320.0,     1.0 / 5040.0,     1.0 / 720.0,     1.0 / 120.0,
-                                 1.0 / 24.0,        1.0 / 6.0,        0.5,             1.0};
+  constexpr double kInverse[] = {
+      1.0 / 479001600.0, 1.0 / 39916800.0, 1.0 / 3628800.0, 1.0 / 362880.0, 1.0 / 40320.0, 1.0 / 5040.0,
+      1.0 / 720.0,       1.0 / 120.0,      1.0 / 24.0,      1.0 / 6.0,      0.5,           1.0};
   for (double inverse : kInverse) sum = sum * r + inverse;
   sum = sum * r + 1.0;
   const int64_t power = static_cast<int64_t>(n);

@@ -27,10 +27,10 @@ namespace deepseam::sdk {
 
 // The machine a program is made for.
 struct Target {
-  const char *arch = "";         // dsb_device_info.arch
-  uint32_t width = 1;            // tasks that parallel() runs at once
-  bool concurrent = false;       // whether tasks may wait for each other
-  const void *state = nullptr;   // what Backend::open returned
+  const char *arch = "";        // dsb_device_info.arch
+  uint32_t width = 1;           // tasks that parallel() runs at once
+  bool concurrent = false;      // whether tasks may wait for each other
+  const void *state = nullptr;  // what Backend::open returned
 };
 
 // A node before there are weights and rows. References live as long as the layout.
@@ -72,7 +72,7 @@ struct Weight {
 class Tasks {
  public:
   Tasks(const dsb_host &host, const uint32_t *cancel_word, const uint32_t *stop_word)
-      : host_(host), cancel_word_(cancel_word), stop_word_(stop_word) {}
+      : host_(&host), cancel_word_(cancel_word), stop_word_(stop_word) {}
   // body(i) for i in [0, n); may run at the same time on several threads.
   template <class Body>
   void parallel(uint32_t n, const Body &body) {
@@ -82,11 +82,11 @@ class Tasks {
   // To be asked at least every few milliseconds of work; then a task just returns.
   bool cancelled() const;
   Status failure() const { return failure_ == DS_OK ? Status() : Status(failure_); }
-  uint32_t width() const { return host_.width; }
+  uint32_t width() const { return host_->width; }
 
  private:
   void run(uint32_t n, void (*body)(const void *, uint32_t), const void *arg);
-  const dsb_host &host_;
+  const dsb_host *host_;
   const uint32_t *cancel_word_;
   const uint32_t *stop_word_;
   ds_status failure_ = DS_OK;
@@ -145,20 +145,20 @@ struct KvView {
   }
 };
 
-// One call of run(): compute rows [first_row, first_row + n_rows) of the node's outputs. Pointers given out are to row 0
-// of a tensor. For nodes behind gather_rows rows count the gathered ones.
+// One call of run(): compute rows [first_row, first_row + n_rows) of the node's outputs. Pointers given out are to row
+// 0 of a tensor. For nodes behind gather_rows rows count the gathered ones.
 struct RunContext {
   const PlanNode &plan;
   Tasks &tasks;
   uint32_t first_row = 0, n_rows = 0;
-  uint32_t max_rows = 0;                  // of the exec: what scratch() was asked for
-  void *const *tensors = nullptr;         // activations by tensor index
+  uint32_t max_rows = 0;                   // of the exec: what scratch() was asked for
+  void *const *tensors = nullptr;          // activations by tensor index
   std::span<const Weight *const> weights;  // in the order of Kernel::weights
-  const void *state = nullptr;            // what prepare() returned
+  const void *state = nullptr;             // what prepare() returned
   std::byte *scratch = nullptr;
-  std::span<const Row> rows;              // all T rows of the step
+  std::span<const Row> rows;  // all T rows of the step
   std::span<const Seq> seqs;
-  std::span<const uint32_t> gathered;     // for every gathered row the row it is
+  std::span<const uint32_t> gathered;  // for every gathered row the row it is
   KvView kv;
   const float *hidden_in = nullptr;       // [n_hidden_in, H]
   const dsb_group_desc *group = nullptr;  // NULL: alone

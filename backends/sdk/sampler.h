@@ -7,12 +7,14 @@
 //  3. mask: tokens whose bit is 0 leave. Tokens at -inf have left. (float32 so far, float64 from here.)
 //  4. temperature 0: the largest, of equal ones the lowest id. Otherwise weight w = exp((l - max l) / temperature).
 //  5. top_k: the k largest l (of equal ones the lower ids) stay. 6. top_p: in order of falling l (then rising id) the
-//     shortest list whose w sum reaches top_p of the sum of what stayed. 7. min_p: w >= min_p stay (the largest w is 1).
+//     shortest list whose w sum reaches top_p of the sum of what stayed. 7. min_p: w >= min_p stay (the largest w is
+//     1).
 //  8. u = uniform(seed, stream, c); the token is the first in order of id at which the running sum of w exceeds
 //     u * (sum of all w that stayed); the sums run in order of id.
 //
-// uniform(seed, stream, c) = (m(m(m(seed) + stream) + c) >> 11) / 2^53, with m the splitmix64 step: z += 0x9e3779b97f4a7c15,
-// z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9, z = (z ^ z >> 27) * 0x94d049bb133111eb, z ^ z >> 31; all modulo 2^64.
+// uniform(seed, stream, c) = (m(m(m(seed) + stream) + c) >> 11) / 2^53, with m the splitmix64 step: z +=
+// 0x9e3779b97f4a7c15, z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9, z = (z ^ z >> 27) * 0x94d049bb133111eb, z ^ z >> 31; all
+// modulo 2^64.
 #pragma once
 
 #include <cstdint>
@@ -68,8 +70,8 @@ class Sampler {
   float temperature_ = 0, top_p_ = 1, min_p_ = 0, repetition_ = 1, presence_ = 0, frequency_ = 0;
   uint64_t seed_ = 0, stream_ = 0, draws_ = 0;
   std::vector<dsb_bias> bias_;
-  std::vector<uint32_t> seen_;                       // only with penalties
-  std::unordered_map<uint32_t, uint32_t> counts_;    // of the last penalty_last_n_ of seen_
+  std::vector<uint32_t> seen_;                     // only with penalties
+  std::unordered_map<uint32_t, uint32_t> counts_;  // of the last penalty_last_n_ of seen_
   uint32_t last_ = 0;
   bool has_last_ = false;
   std::vector<uint32_t> kept_;  // memory of keep_top
