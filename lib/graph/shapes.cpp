@@ -24,12 +24,12 @@ class Sizes {
     return std::nullopt;
   }
 
-  void bind(std::string_view word, int64_t size, std::string_view slot) { bound_.push_back({word, size, slot}); }
+  void bind(std::string_view word, int64_t size, const std::string &slot) { bound_.push_back({word, size, slot}); }
 
   // "input x" that gave a word its size; empty for attributes and row symbols.
   std::string source(std::string_view word) const {
     for (const Bound &bound : bound_)
-      if (bound.word == word) return " as of " + std::string(bound.slot);
+      if (bound.word == word) return " as of " + bound.slot;
     return {};
   }
 
@@ -37,7 +37,7 @@ class Sizes {
   struct Bound {
     std::string_view word;
     int64_t size;
-    std::string_view slot;
+    std::string slot;
   };
   const Node &node_;
   std::vector<Bound> bound_;
@@ -182,10 +182,10 @@ Status match_inputs(const Node &node, const std::vector<Tensor> &tensors, const 
   return {};
 }
 
-Status check_value(const Node &node, const AttrInfo &info, const AttrUse &use, double value) {
+Status check_value(const Node &node, const AttrInfo &info, const AttrUse &use, double value, const std::string &text) {
   if (value >= use.least && value <= use.most) return {};  // false for NaN
-  return wrong(node, std::string("attribute ") + info.name + " is " + number_text(value) + ", expected " +
-                         number_text(use.least) + " to " + number_text(use.most));
+  return wrong(node, std::string("attribute ") + info.name + " is " + text + ", expected " + number_text(use.least) +
+                         " to " + number_text(use.most));
 }
 
 Status check_attribute(const Node &node, const AttrUse &use) {
@@ -197,9 +197,10 @@ Status check_attribute(const Node &node, const AttrUse &use) {
     found = &attribute;
   }
   if (!found) return wrong(node, std::string("attribute ") + info.name + " is missing");
-  if (info.kind == AttrKind::kInt) return check_value(node, info, use, static_cast<double>(found->i));
-  if (info.kind == AttrKind::kFloat) return check_value(node, info, use, found->f);
-  for (double value : found->list) DS_TRY(check_value(node, info, use, value));
+  if (info.kind == AttrKind::kInt)
+    return check_value(node, info, use, static_cast<double>(found->i), std::to_string(found->i));
+  if (info.kind == AttrKind::kFloat) return check_value(node, info, use, found->f, number_text(found->f));
+  for (double value : found->list) DS_TRY(check_value(node, info, use, value, number_text(value)));
   return {};
 }
 
