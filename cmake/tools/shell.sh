@@ -81,5 +81,5 @@ ensure_packages() {
 # What building the library needs, and what the tests need beside it.
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config flatbuffers-compiler libflatbuffers-dev rapidjson-dev libpcre2-dev
   libxxhash-dev libcli11-dev libdnnl-dev"
-CHECK_PACKAGES="$BUILD_PACKAGES binutils ccache clang-14 clang-format-14 doctest-dev g++-mingw-w64-x86-64-posix git
+CHECK_PACKAGES="$BUILD_PACKAGES binutils ccache clang clang-format-14 doctest-dev g++-mingw-w64-x86-64-posix git
   libclang-rt-14-dev python3 python3-jinja2 python3-numpy strace"
