@@ -151,15 +151,15 @@ struct RunContext {
   const PlanNode &plan;
   Tasks &tasks;
   uint32_t first_row = 0, n_rows = 0;
-  uint32_t max_rows = 0;                   // of the exec: what scratch() was asked for
-  void *const *tensors = nullptr;          // activations by tensor index
-  std::span<const Weight *const> weights;  // in the order of Kernel::weights
-  const void *state = nullptr;             // what prepare() returned
+  uint32_t max_rows = 0;                        // of the exec: what scratch() was asked for
+  void *const *tensors = nullptr;               // activations by tensor index
+  std::span<const Weight *const> weights = {};  // in the order of Kernel::weights
+  const void *state = nullptr;                  // what prepare() returned
   std::byte *scratch = nullptr;
-  std::span<const Row> rows;  // all T rows of the step
-  std::span<const Seq> seqs;
-  std::span<const uint32_t> gathered;  // for every gathered row the row it is
-  KvView kv;
+  std::span<const Row> rows = {};  // all T rows of the step
+  std::span<const Seq> seqs = {};
+  std::span<const uint32_t> gathered = {};  // for every gathered row the row it is
+  KvView kv = {};
   const float *hidden_in = nullptr;       // [n_hidden_in, H]
   const dsb_group_desc *group = nullptr;  // NULL: alone
   bool any_adapter = false;               // whether any row has one

@@ -58,7 +58,9 @@ class StepCheck {
 
   Status take_outputs() {
     out_.outputs = dsb_outputs{};
-    if (out_.desc.outputs) DS_TRY_VALUE(out_.outputs, take_struct(out_.desc.outputs, "outputs"));
+    if (out_.desc.outputs) {
+      DS_TRY_VALUE(out_.outputs, take_struct(out_.desc.outputs, "outputs"));
+    }
     const dsb_outputs &outputs = out_.outputs;
     if ((outputs.top_ids || outputs.top_logprobs) && outputs.n_top > layout_.logit_cols())
       DS_STEP_FAIL("n_top is %u, expected at most the vocabulary of %llu", outputs.n_top,
