@@ -1,0 +1,37 @@
+# Plugins that the tests of the loader load: one that lies in each way, and one built against the frozen header.
+set(DS_LYING_DIR ${CMAKE_BINARY_DIR}/tests/lying_plugins)
+add_custom_target(lying_plugins)
+file(STRINGS ${CMAKE_CURRENT_LIST_DIR}/lying_plugins/lying.c lies REGEX "^#define [A-Z_]+ [0-9]+$")
+foreach(line IN LISTS lies)
+  string(REGEX MATCH "^#define ([A-Z_]+) ([0-9]+)$" _ "${line}")
+  string(TOLOWER ${CMAKE_MATCH_1} lie)
+  set(number ${CMAKE_MATCH_2})
+  add_library(lying_${lie} MODULE ${CMAKE_CURRENT_LIST_DIR}/lying_plugins/lying.c)
+  target_compile_definitions(lying_${lie} PRIVATE LIE=${number})
+  list(APPEND DS_LYING_TARGETS lying_${lie})
+endforeach()
+add_library(lying_no_symbol MODULE ${CMAKE_CURRENT_LIST_DIR}/lying_plugins/lying.c)
+target_compile_definitions(lying_no_symbol PRIVATE LIE=0 NO_SYMBOL)
+list(APPEND DS_LYING_TARGETS lying_no_symbol)
+foreach(target IN LISTS DS_LYING_TARGETS)
+  set_target_properties(${target} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${DS_LYING_DIR})
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/include)
+  target_link_libraries(${target} PRIVATE ds_warnings)
+  target_compile_options(${target} PRIVATE -fno-sanitize=all)
+  add_dependencies(lying_plugins ${target})
+endforeach()
+
+# The frozen plugin sees the frozen headers and nothing else of ours.
+set(frozen ${CMAKE_CURRENT_LIST_DIR}/plugin_v0_frozen)
+add_library(frozen_v0 MODULE ${frozen}/plugin_v0.c ${frozen}/layout_frozen.c)
+set_target_properties(frozen_v0 PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${DS_LYING_DIR})
+target_include_directories(frozen_v0 PRIVATE ${frozen})
+target_link_libraries(frozen_v0 PRIVATE ds_warnings)
+add_dependencies(lying_plugins frozen_v0)
+
+ds_test(abi_lying_plugins_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/lying_plugins/lying_test.cpp DEPS ds_runtime
+  LABELS abi DEFINITIONS DS_LYING_DIR="${DS_LYING_DIR}")
+ds_test(abi_plugin_v0_test SOURCES ${frozen}/plugin_v0_test.cpp ${frozen}/layout_now.c DEPS ds_runtime LABELS abi
+  DEFINITIONS DS_LYING_DIR="${DS_LYING_DIR}")
+add_dependencies(abi_lying_plugins_test lying_plugins)
+add_dependencies(abi_plugin_v0_test lying_plugins)
