@@ -60,10 +60,11 @@ Result<DsmFile> open_dsm(std::shared_ptr<Source> source);
 
 bool is_dsm(std::span<const uint8_t> first_bytes);
 
-// Compares every content hash, in 1 MiB reads. DS_E_CHECKSUM names the first tensor that differs. `progress` (may be
-// empty) gets the bytes done; returning false stops with DS_E_STOPPED. `tensors` is file.tensors, wherever it went.
+// Compares every content hash, in 1 MiB reads. DS_E_CHECKSUM names the first content that differs; with `all`, each
+// such failure goes there and the search goes on. `progress` (may be empty) gets the bytes done; returning false stops
+// with DS_E_STOPPED. `tensors` is file.tensors, wherever it went.
 Status verify_dsm(const TensorDirectory &tensors, const DsmFile &file, const CancelWord *cancel,
-                  const std::function<bool(uint64_t)> &progress);
+                  const std::function<bool(uint64_t)> &progress, std::vector<Status> *all = nullptr);
 
 // Writes a .dsm in one pass: begin_tensor, append its rows, end_tensor, … , add_tokenizer, finish. The file appears
 // under its name only when finish() succeeds. Memory use is the directory alone.

@@ -7,10 +7,20 @@ namespace {
 
 class Verifier {
  public:
-  Verifier(const Source &source, const CancelWord *cancel, const std::function<bool(uint64_t)> &progress)
-      : source_(source), cancel_(cancel), progress_(progress) {}
+  Verifier(const Source &source, const CancelWord *cancel, const std::function<bool(uint64_t)> &progress,
+           std::vector<Status> *all)
+      : source_(source), cancel_(cancel), progress_(progress), all_(all) {}
 
+  // A failure of the content itself is one to collect; being stopped is not.
   Status check(const std::string &what, const ByteRange &range, const Hash128 &expected) {
+    Status status = compare(what, range, expected);
+    if (status.ok() || !all_ || status.code() == DS_E_CANCELLED || status.code() == DS_E_STOPPED) return status;
+    all_->push_back(std::move(status));
+    return {};
+  }
+
+ private:
+  Status compare(const std::string &what, const ByteRange &range, const Hash128 &expected) {
     Hasher hasher;
     for (uint64_t at = 0; at < range.bytes;) {
       if (is_cancelled(cancel_)) return Status(DS_E_CANCELLED);
@@ -27,10 +37,10 @@ class Verifier {
         .at(source_.name(), range.offset);
   }
 
- private:
   const Source &source_;
   const CancelWord *cancel_;
   const std::function<bool(uint64_t)> &progress_;
+  std::vector<Status> *all_;
   std::vector<uint8_t> buffer_ = std::vector<uint8_t>(1 << 20);
   uint64_t done_ = 0;
 };
@@ -38,10 +48,10 @@ class Verifier {
 }  // namespace
 
 Status verify_dsm(const TensorDirectory &tensors, const DsmFile &file, const CancelWord *cancel,
-                  const std::function<bool(uint64_t)> &progress) {
+                  const std::function<bool(uint64_t)> &progress, std::vector<Status> *all) {
   if (tensors.sources.empty() || tensors.tensors.size() != file.data_hashes.size())
     return fail(DS_E_ARGUMENT, "dsm", "verify: the tensor directory is not the one of this file");
-  Verifier verifier(*tensors.sources[0], cancel, progress);
+  Verifier verifier(*tensors.sources[0], cancel, progress, all);
   for (size_t i = 0; i < tensors.tensors.size(); ++i) {
     const TensorInfo &tensor = tensors.tensors[i];
     DS_TRY(verifier.check("tensor '" + tensor.name + "'", tensor.range, file.data_hashes[i]));

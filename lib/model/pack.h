@@ -29,13 +29,14 @@ Result<PackType> pack_type_from_name(std::string_view name);
 struct WorkOptions {
   TaskRunner *runner = nullptr;  // nullptr: on the calling thread
   const CancelWord *cancel = nullptr;
-  // Bytes (of the larger side) done and in all; returning false stops with DS_E_STOPPED. Called on the calling thread.
+  // Bytes written (verifying: read) so far and in all; returning false stops with DS_E_STOPPED. On the calling thread.
   std::function<bool(uint64_t done, uint64_t total)> progress;
 };
 
-// The format in which packing stores a weight. Norms, router and biases are always f32. fp8 (blocks of 128 x 128 with
-// scales) keeps embed, lm_head and the MTP's eh_proj in bf16, as published checkpoints do. q4 keeps at 8 bits what
-// every token passes alone or what is contracted along two axes: embed, lm_head, kv_a, kv_b, eh_proj.
+// The format in which packing stores a weight; kNone: as the source has it. Norms, router and biases are always f32.
+// fp8 (blocks of 128 x 128 with scales) keeps embed, lm_head and the MTP's eh_proj in bf16, as published checkpoints
+// do. q4 keeps at 8 bits what every token passes alone or what is contracted along two axes: embed, lm_head, kv_a,
+// kv_b, eh_proj.
 DType packed_dtype(const WeightSpec &spec, PackType type);
 
 struct PackOptions {

@@ -39,9 +39,6 @@ std::vector<WeightSpec> weight_specs(const Config &config, bool mtp);
 // weight_specs; for others the answer is empty.
 std::vector<std::string> hf_names(const Config &config, const WeightSpec &spec);
 
-// The tensor of a Hugging Face checkpoint that holds `role`; of a stacked role, the part of one expert.
-std::string hf_tensor_name(const Config &config, const std::string &role, uint64_t expert);
-
 // One role found in a directory: one tensor, or E parts. Pointers live as long as the directory.
 struct WeightBinding {
   WeightSpec spec;

@@ -1,0 +1,195 @@
+#include "model/pack.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "format/blocks.h"
+#include "format/tensor_read.h"
+#include "model/config.h"
+#include "model/row_work.h"
+
+namespace deepseam::model {
+namespace {
+
+constexpr uint32_t kFp8Block = 128;
+
+bool ends_with(const std::string &text, std::string_view end) {
+  return text.size() >= end.size() && std::string_view(text).substr(text.size() - end.size()) == end;
+}
+
+bool is_vocabulary(const std::string &role) {
+  return role == "embed" || role == "lm_head" ||
+         (role.compare(0, 4, "mtp.") == 0 && (ends_with(role, ".embed") || ends_with(role, ".head")));
+}
+
+// How one weight is stored in the new file.
+struct Target {
+  DType dtype = DType::kNone;
+  uint32_t block_rows = 0, block_cols = 0;  // F8_E4M3 with scales
+  bool copy = false;                        // the source's bytes are already right
+};
+
+Target target_of(const WeightBinding &weight, PackType type) {
+  const TensorInfo &first = *weight.parts[0];
+  Target target;
+  target.dtype = packed_dtype(weight.spec, type);
+  if (target.dtype == DType::kNone) target.dtype = weight.dtype;  // kSource
+  if (target.dtype == DType::kF8E4M3) {
+    const bool keep = type == PackType::kSource;
+    target.block_rows = keep ? first.scales.block_rows : kFp8Block;
+    target.block_cols = keep ? first.scales.block_cols : kFp8Block;
+  }
+  target.copy = target.dtype == weight.dtype &&
+                (!first.has_scales ||
+                 (first.scales.block_rows == target.block_rows && first.scales.block_cols == target.block_cols)) &&
+                (target.block_rows == 0) == !first.has_scales;
+  return target;
+}
+
+uint64_t stored_bytes(const WeightSpec &spec, DType dtype) {
+  uint64_t rows = 1;
+  for (size_t i = 0; i + 1 < spec.shape.size(); ++i) rows *= spec.shape[i];
+  return rows * row_bytes(dtype, spec.shape.back());
+}
+
+// Packs one model, weight by weight.
+class Packer {
+ public:
+  Packer(const ModelFiles &source, const PackOptions &options, DsmWriter &writer)
+      : directory_(source.tensors), options_(options), writer_(writer) {}
+
+  Status pack(const WeightMap &weights) {
+    for (const WeightBinding &weight : weights.bindings)
+      total_ += stored_bytes(weight.spec, target_of(weight, options_.type).dtype);
+    for (const WeightBinding &weight : weights.bindings) DS_TRY(pack_weight(weight));
+    return {};
+  }
+
+ private:
+  Status pack_weight(const WeightBinding &weight) {
+    const Target target = target_of(weight, options_.type);
+    std::vector<RowRange> pieces;
+    for (uint32_t i = 0; i < weight.parts.size(); ++i)
+      cut_rows(weight.parts[i]->shape, i, target.block_rows ? target.block_rows : 1, &pieces);
+    DS_TRY(
+        writer_.begin_tensor(weight.spec.role, target.dtype, weight.spec.shape, target.block_rows, target.block_cols));
+    scales_.clear();
+    DS_TRY(run_ordered(
+        options_.work, pieces.size(),
+        [&](uint64_t i, WorkSlot *slot) { return make(*weight.parts[pieces[i].part], pieces[i], target, slot); },
+        [&](uint64_t, const WorkSlot &slot) { return use(slot); }));
+    if (target.block_rows) {
+      if (target.copy) DS_TRY(copy_scales(weight));
+      DS_TRY(writer_.append_scales(scales_));
+    }
+    return writer_.end_tensor();
+  }
+
+  Status make(const TensorInfo &part, const RowRange &piece, const Target &target, WorkSlot *slot) const {
+    const uint64_t cols = part.cols(), bytes = row_bytes(target.dtype, cols);
+    const RowsName name{part.name.c_str(), piece.first_row};
+    slot->rows.resize(piece.n_rows * cols);
+    slot->bytes.resize(piece.n_rows * bytes);
+    if (target.copy) {
+      DS_TRY(read_range(directory_, part.range, piece.first_row * bytes, slot->bytes));
+      decode_rows(target.dtype, slot->bytes.data(), piece.n_rows, cols, slot->rows.data());
+      return check_finite(part, piece, slot->rows);
+    }
+    DS_TRY_VALUE(RowReader reader, RowReader::open(directory_, part));
+    DS_TRY(reader.read(piece.first_row, piece.n_rows, slot->rows.data()));
+    if (!target.block_rows)
+      return encode_rows(target.dtype, slot->rows.data(), piece.n_rows, cols, slot->bytes.data(), name);
+    const uint64_t block_rows = (piece.n_rows + target.block_rows - 1) / target.block_rows;
+    slot->scales.resize(block_rows * ((cols + target.block_cols - 1) / target.block_cols));
+    return encode_e4m3_blocks(slot->rows.data(), piece.n_rows, cols, target.block_rows, target.block_cols,
+                              slot->bytes.data(), slot->scales.data(), name);
+  }
+
+  static Status check_finite(const TensorInfo &part, const RowRange &piece, const std::vector<float> &rows) {
+    const uint64_t bad = first_not_finite(rows.data(), rows.size());
+    if (bad == rows.size()) return {};
+    return fail(DS_E_FORMAT, "pack", "tensor '%s', row %llu, column %llu: the number is NaN or infinite",
+                part.name.c_str(), static_cast<unsigned long long>(piece.first_row + bad / part.cols()),
+                static_cast<unsigned long long>(bad % part.cols()));
+  }
+
+  Status use(const WorkSlot &slot) {
+    DS_TRY(writer_.append(slot.bytes));
+    scales_.insert(scales_.end(), slot.scales.begin(), slot.scales.end());
+    done_ += slot.bytes.size();
+    if (options_.work.progress && !options_.work.progress(done_, total_)) return Status(DS_E_STOPPED);
+    return {};
+  }
+
+  Status copy_scales(const WeightBinding &weight) {
+    for (const TensorInfo *part : weight.parts) {
+      const size_t before = scales_.size();
+      scales_.resize(before + part->scales.range.bytes / sizeof(float));
+      DS_TRY(read_range(directory_, part->scales.range, 0,
+                        {reinterpret_cast<uint8_t *>(scales_.data() + before), part->scales.range.bytes}));
+      if (first_not_finite(scales_.data() + before, scales_.size() - before) != scales_.size() - before)
+        return fail(DS_E_FORMAT, "pack", "the scales of tensor '%s' hold NaN or infinity", part->name.c_str());
+    }
+    return {};
+  }
+
+  const TensorDirectory &directory_;
+  const PackOptions &options_;
+  DsmWriter &writer_;
+  std::vector<float> scales_;  // of the weight being written
+  uint64_t done_ = 0, total_ = 0;
+};
+
+}  // namespace
+
+Result<PackType> pack_type_from_name(std::string_view name) {
+  constexpr std::pair<std::string_view, PackType> kNames[] = {
+      {"", PackType::kSource}, {"f32", PackType::kF32}, {"f16", PackType::kF16}, {"bf16", PackType::kBF16},
+      {"fp8", PackType::kFp8}, {"q8", PackType::kQ8},   {"q4", PackType::kQ4}};
+  for (const auto &[text, type] : kNames)
+    if (text == name) return type;
+  return fail(DS_E_ARGUMENT, "pack", "the weight type is one of f32, f16, bf16, fp8, q8, q4, found '%.*s'",
+              static_cast<int>(std::min<size_t>(name.size(), 32)), name.data());
+}
+
+DType packed_dtype(const WeightSpec &spec, PackType type) {
+  if (spec.keep_float) return DType::kF32;
+  const bool eh_proj = ends_with(spec.role, ".eh_proj");
+  switch (type) {
+    case PackType::kSource:
+      return DType::kNone;
+    case PackType::kF32:
+      return DType::kF32;
+    case PackType::kF16:
+      return DType::kF16;
+    case PackType::kBF16:
+      return DType::kBF16;
+    case PackType::kFp8:
+      return is_vocabulary(spec.role) || eh_proj ? DType::kBF16 : DType::kF8E4M3;
+    case PackType::kQ8:
+      return DType::kQ8_0;
+    case PackType::kQ4:
+      break;
+  }
+  const bool latent = ends_with(spec.role, ".kv_a") || ends_with(spec.role, ".kv_b");
+  return is_vocabulary(spec.role) || eh_proj || latent ? DType::kQ8_0 : DType::kQ4_0;
+}
+
+Status pack_model(const ModelFiles &source, const std::string &path, const PackOptions &options) {
+  DS_TRY_VALUE(const Config config, make_config(source.config, source.path));
+  DS_TRY_VALUE(const WeightMap weights, bind_weights(config, source.tensors, source.path));
+  DS_TRY_VALUE(DsmWriter writer, DsmWriter::create(path));
+  DS_TRY(Packer(source, options, writer).pack(weights));
+  if (!options.tokenizer_blob.empty())
+    DS_TRY(writer.add_tokenizer(
+        {reinterpret_cast<const uint8_t *>(options.tokenizer_blob.data()), options.tokenizer_blob.size()}));
+  HfConfig stated = source.config;  // the tensors say themselves how they are quantised
+  stated.quant_method.reset();
+  stated.quant_format.reset();
+  stated.quant_activation_scheme.reset();
+  stated.quant_scale_format.reset();
+  return writer.finish(stated, source.generation, options.card);
+}
+
+}  // namespace deepseam::model

@@ -1,0 +1,106 @@
+#include "model/verify.h"
+
+#include <algorithm>
+
+#include "format/blocks.h"
+#include "format/tensor_read.h"
+#include "model/config.h"
+#include "model/row_work.h"
+
+namespace deepseam::model {
+namespace {
+
+constexpr size_t kMaxFindings = 100;
+
+bool stopped(const Status &status) {
+  return status.code() == DS_E_CANCELLED || status.code() == DS_E_STOPPED || status.code() == DS_E_MEMORY;
+}
+
+class Verification {
+ public:
+  Verification(const ModelFiles &files, const WorkOptions &work) : files_(files), work_(work) {}
+
+  Result<VerifyReport> run() {
+    for (const TensorInfo &tensor : files_.tensors.tensors) total_ += tensor.range.bytes + tensor.scales.range.bytes;
+    if (files_.dsm) total_ *= 2;  // once for the hashes, once for the numbers
+    check_structure();
+    if (files_.dsm) DS_TRY(check_hashes());
+    for (const TensorInfo &tensor : files_.tensors.tensors) {
+      DS_TRY(scan(tensor));
+      ++report_.tensors;
+      report_.bytes += tensor.range.bytes + tensor.scales.range.bytes;
+    }
+    return std::move(report_);
+  }
+
+ private:
+  void add(const std::string &tensor, const Status &status) {
+    if (report_.findings.size() < kMaxFindings) report_.findings.push_back({status.code(), tensor, status.message()});
+  }
+
+  // Configuration and the presence, shape and type of every weight: one finding, because the first failure hides
+  // others.
+  void check_structure() {
+    const auto config = make_config(files_.config, files_.path);
+    if (!config.ok()) return add("", config.status());
+    const auto weights = bind_weights(config.value(), files_.tensors, files_.path);
+    if (!weights.ok()) add("", weights.status());
+  }
+
+  Status check_hashes() {
+    std::vector<Status> failures;
+    uint64_t before = 0;
+    const auto progress = [&](uint64_t bytes) {
+      const uint64_t step = bytes - before;
+      before = bytes;
+      return advance(step);
+    };
+    DS_TRY(verify_dsm(files_.tensors, *files_.dsm, work_.cancel, progress, &failures));
+    for (const Status &failure : failures) add("", failure);
+    return {};
+  }
+
+  bool advance(uint64_t bytes) {
+    done_ = std::min(done_ + bytes, total_);
+    return !work_.progress || work_.progress(done_, total_);
+  }
+
+  // NaN and infinity anywhere in the tensor; at most the first is reported, with its place.
+  Status scan(const TensorInfo &tensor) {
+    if (tensor.dtype == DType::kNone || tensor.dtype == DType::kI32) return {};  // no numbers of the model's
+    std::vector<RowRange> pieces;
+    cut_rows(tensor.shape, 0, 1, &pieces);
+    const auto make = [&](uint64_t i, WorkSlot *slot) -> Status {
+      slot->rows.resize(pieces[i].n_rows * tensor.cols());
+      DS_TRY_VALUE(RowReader reader, RowReader::open(files_.tensors, tensor));
+      DS_TRY(reader.read(pieces[i].first_row, pieces[i].n_rows, slot->rows.data()));
+      const uint64_t bad = first_not_finite(slot->rows.data(), slot->rows.size());
+      if (bad == slot->rows.size()) return {};
+      return fail(DS_E_FORMAT, "verify", "%s: tensor '%s', row %llu, column %llu: the number is NaN or infinite",
+                  files_.path.c_str(), tensor.name.c_str(),
+                  static_cast<unsigned long long>(pieces[i].first_row + bad / tensor.cols()),
+                  static_cast<unsigned long long>(bad % tensor.cols()));
+    };
+    const auto use = [&](uint64_t i, const WorkSlot &) {
+      return advance(pieces[i].n_rows * row_bytes(tensor.dtype, tensor.cols())) ? Status() : Status(DS_E_STOPPED);
+    };
+    Status status = run_ordered(work_, pieces.size(), make, use);
+    if (status.ok()) return {};
+    if (stopped(status)) return status;
+    add(tensor.name, status);
+    return {};
+  }
+
+  const ModelFiles &files_;
+  const WorkOptions &work_;
+  VerifyReport report_;
+  uint64_t done_ = 0, total_ = 0;
+};
+
+}  // namespace
+
+Result<VerifyReport> verify_model(const ModelFiles &files, const WorkOptions &work) {
+  return Verification(files, work).run();
+}
+
+}  // namespace deepseam::model

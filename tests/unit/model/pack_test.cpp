@@ -1,0 +1,197 @@
+#include "model/pack.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+
+#include "base/half.h"
+#include "unit/base/temporary_folder.h"
+#include "work_samples.h"
+
+using namespace deepseam;
+using namespace deepseam::model;
+using namespace deepseam::model::test;
+
+namespace {
+
+const std::string kTiny = DS_TINY_DIR;
+
+void pack(const ModelFiles &source, PackType type, const std::string &path) {
+  PackOptions options;
+  options.type = type;
+  options.tokenizer_blob = "tokenizer";
+  options.card = "packed in a test";
+  require_ok(pack_model(source, path, options));
+}
+
+double relative_error(const std::vector<float> &a, const std::vector<float> &b) {
+  double error = 0, size = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    error += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
+    size += double(a[i]) * a[i];
+  }
+  return std::sqrt(error / size);
+}
+
+}  // namespace
+
+TEST_CASE("f32 and as-the-source keep every number of every variant") {
+  for (const char *variant : {"lite", "lite-dense", "lite-shards", "lite-tied", "v2", "v3", "v3-bf16", "v3-true"}) {
+    const ModelFiles source = opened(kTiny + "/" + variant);
+    const WeightMap weights = bound(source);
+    for (PackType type : {PackType::kSource, PackType::kF32}) {
+      TemporaryFolder folder;
+      pack(source, type, folder / "x.dsm");
+      const ModelFiles packed = opened(folder / "x.dsm");
+      const WeightMap found = bound(packed);
+      REQUIRE_EQ(found.bindings.size(), weights.bindings.size());
+      CHECK_EQ(found.has_mtp, weights.has_mtp);
+      for (const WeightBinding &weight : weights.bindings) {
+        INFO(std::string(variant), " ", weight.spec.role);
+        const WeightBinding *same = found.find(weight.spec.role);
+        REQUIRE(same);
+        REQUIRE_EQ(same->parts.size(), 1);
+        const DType expected = type == PackType::kF32 || weight.spec.keep_float ? DType::kF32 : weight.dtype;
+        CHECK_EQ(same->dtype, expected);
+        CHECK(numbers(packed, *same) == numbers(source, weight));
+      }
+      require_ok(verify_dsm(packed.tensors, *packed.dsm, nullptr, {}));
+      CHECK_FALSE(packed.config.quant_method.has_value());
+      CHECK_EQ(read_tokenizer(packed)->blob, "tokenizer");
+    }
+  }
+}
+
+TEST_CASE("fp8 from fp8 keeps codes and scales; from bf16 it is near") {
+  TemporaryFolder folder;
+  const ModelFiles v3 = opened(kTiny + "/v3");
+  pack(v3, PackType::kFp8, folder / "v3.dsm");
+  const ModelFiles same = opened(folder / "v3.dsm");
+  const WeightMap weights = bound(v3), found = bound(same);
+  for (const WeightBinding &weight : weights.bindings) {
+    INFO(weight.spec.role);
+    CHECK(numbers(same, *found.find(weight.spec.role)) == numbers(v3, weight));
+  }
+  const ModelFiles lite = opened(kTiny + "/lite");
+  pack(lite, PackType::kFp8, folder / "lite.dsm");
+  const ModelFiles near = opened(folder / "lite.dsm");
+  const WeightMap lite_weights = bound(lite), near_weights = bound(near);
+  for (const WeightBinding &weight : lite_weights.bindings) {
+    INFO(weight.spec.role);
+    const WeightBinding *other = near_weights.find(weight.spec.role);
+    if (other->dtype == DType::kF8E4M3) CHECK(other->parts[0]->has_scales);
+    CHECK(relative_error(numbers(lite, weight), numbers(near, *other)) < 0.04);
+  }
+}
+
+TEST_CASE("q8 and q4: which types, how far off") {
+  const ModelFiles source = opened(kTiny + "/v3");  // rows of 136 leave partial blocks
+  const WeightMap weights = bound(source);
+  for (PackType type : {PackType::kQ8, PackType::kQ4}) {
+    TemporaryFolder folder;
+    pack(source, type, folder / "x.dsm");
+    const ModelFiles packed = opened(folder / "x.dsm");
+    const WeightMap found = bound(packed);
+    for (const WeightBinding &weight : weights.bindings) {
+      INFO(weight.spec.role);
+      const WeightBinding *same = found.find(weight.spec.role);
+      CHECK_EQ(same->dtype, packed_dtype(weight.spec, type));
+      if (weight.spec.keep_float) CHECK_EQ(same->dtype, DType::kF32);
+      const double limit = same->dtype == DType::kQ4_0 ? 0.11 : same->dtype == DType::kQ8_0 ? 0.007 : 0;
+      CHECK(relative_error(numbers(source, weight), numbers(packed, *same)) <= limit);
+    }
+    CHECK_EQ(found.find("layers.0.kv_b")->dtype, DType::kQ8_0);
+    CHECK_EQ(found.find("layers.1.router")->dtype, DType::kF32);
+    CHECK_EQ(found.find("layers.1.router.bias")->dtype, DType::kF32);
+    CHECK_EQ(found.find("layers.1.experts.up")->dtype, type == PackType::kQ4 ? DType::kQ4_0 : DType::kQ8_0);
+  }
+}
+
+TEST_CASE("threads do not change the file") {
+  TemporaryFolder folder;
+  const ModelFiles source = opened(kTiny + "/v3-true");
+  auto pool = make_thread_pool(3, false);
+  REQUIRE(pool.ok());
+  for (PackType type : {PackType::kQ4, PackType::kFp8}) {
+    pack(source, type, folder / "one.dsm");
+    PackOptions options;
+    options.type = type;
+    options.tokenizer_blob = "tokenizer";
+    options.card = "packed in a test";
+    options.work.runner = pool->get();
+    require_ok(pack_model(source, folder / "three.dsm", options));
+    CHECK(TemporaryFolder::read(folder / "one.dsm") == TemporaryFolder::read(folder / "three.dsm"));
+  }
+}
+
+TEST_CASE("exported f32 folders hold what the packed file multiplies with") {
+  for (const char *variant : {"lite", "v3"}) {
+    TemporaryFolder folder;
+    pack(opened(kTiny + "/" + variant), PackType::kQ4, folder / "x.dsm");
+    const ModelFiles packed = opened(folder / "x.dsm");
+    std::filesystem::create_directory(folder / "hf");
+    require_ok(export_hf(packed, folder / "hf", {}));
+    const ModelFiles exported = opened(folder / "hf");
+    const WeightMap weights = bound(packed), found = bound(exported);
+    REQUIRE_EQ(found.bindings.size(), weights.bindings.size());
+    for (const WeightBinding &weight : weights.bindings) {
+      INFO(weight.spec.role);
+      CHECK(numbers(exported, *found.find(weight.spec.role)) == numbers(packed, weight));
+      CHECK_EQ(found.find(weight.spec.role)->dtype, DType::kF32);
+    }
+    CHECK_EQ(*exported.config.torch_dtype, "float32");
+  }
+}
+
+TEST_CASE("a number the format cannot hold stops packing and leaves no file") {
+  TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "bad");
+  for (const char *name : {"config.json", "model.safetensors"})
+    std::filesystem::copy(kTiny + "/lite/" + name, folder / (std::string("bad/") + name));
+  const ModelFiles good = opened(folder / "bad");
+  const TensorInfo *tensor = good.tensors.find("model.layers.1.self_attn.o_proj.weight");
+  REQUIRE(tensor);
+  std::string bytes = TemporaryFolder::read(folder / "bad/model.safetensors");
+  const uint16_t nan = f32_to_bf16(std::nanf(""));
+  std::memcpy(&bytes[tensor->range.offset + (3 * tensor->cols() + 5) * 2], &nan, 2);
+  folder.write("bad/model.safetensors", bytes);
+  for (PackType type : {PackType::kSource, PackType::kF32, PackType::kQ4, PackType::kFp8}) {
+    PackOptions options;
+    options.type = type;
+    const Status status = pack_model(opened(folder / "bad"), folder / "x.dsm", options);
+    INFO(status.message());
+    CHECK_EQ(status.code(), DS_E_FORMAT);
+    CHECK(std::strstr(status.message(), "o_proj.weight', row 3, column 5"));
+    CHECK_FALSE(std::filesystem::exists(folder / "x.dsm"));
+  }
+}
+
+TEST_CASE("cancel and stop leave no file") {
+  TemporaryFolder folder;
+  const ModelFiles source = opened(kTiny + "/lite");
+  CancelWord cancel;
+  PackOptions options;
+  options.type = PackType::kQ8;
+  options.work.cancel = &cancel;
+  options.work.progress = [&](uint64_t done, uint64_t total) {
+    if (done > total / 2) cancel.set();
+    return done <= total;
+  };
+  CHECK_EQ(pack_model(source, folder / "x.dsm", options).code(), DS_E_CANCELLED);
+  CHECK_EQ(folder.entries(), 0);
+  options.work = {};
+  options.work.progress = [](uint64_t, uint64_t) { return false; };
+  CHECK_EQ(pack_model(source, folder / "x.dsm", options).code(), DS_E_STOPPED);
+  CHECK_EQ(folder.entries(), 0);
+}
+
+TEST_CASE("names of types") {
+  CHECK_EQ(pack_type_from_name("q4").value(), PackType::kQ4);
+  CHECK_EQ(pack_type_from_name("").value(), PackType::kSource);
+  const auto wrong = pack_type_from_name("q5");
+  REQUIRE_FALSE(wrong.ok());
+  CHECK_EQ(wrong.status().code(), DS_E_ARGUMENT);
+  CHECK(std::strstr(wrong.status().message(), "'q5'"));
+}
