@@ -1,0 +1,251 @@
+// What needs a process of its own: leaving it, unloading and reloading, two copies of the library, foreign locales, the
+// host's own oneDNN. usage: hostile_process MODE [TIMES]; exit status 77 and a reason when a mode cannot run here.
+//
+// The library is loaded, not linked, so that it can be unloaded.
+#include <dlfcn.h>
+#include <locale.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "deepseam/loader.h"
+
+namespace {
+
+[[noreturn]] void stop(const char *what, const ds_error *error = nullptr) {
+  std::fprintf(stderr, "%s%s%s\n", what, error ? ": " : "", error ? error->message : "");
+  std::_Exit(1);
+}
+
+// A loaded library with everything open on it.
+struct Guest {
+  ds_library library{};
+  ds_error error{};
+  ds_runtime *runtime = nullptr;
+  ds_model *model = nullptr;
+  ds_session *session = nullptr;
+
+  explicit Guest(const char *path) {
+    error.struct_size = sizeof error;
+    if (ds_library_open(&library, path, &error) != DS_OK) stop("loading", &error);
+  }
+  void check(ds_status status, const char *what) {
+    if (status != DS_OK) stop(what, &error);
+  }
+  void open(const char *backend) {
+    const ds_text dirs[] = {{ABI_PLUGIN_DIR, DS_STRLEN}};
+    ds_runtime_options options{};
+    options.struct_size = sizeof options;
+    options.abi_version = DS_ABI_VERSION;
+    options.flags = DS_RUNTIME_NO_DEFAULT_PLUGINS;
+    options.n_threads = 2;
+    options.plugin_dirs = dirs;
+    options.n_plugin_dirs = 1;
+    check(library.api.runtime_create(&options, &runtime, &error), "runtime_create");
+    ds_source_path source{};
+    source.head.struct_size = sizeof source;
+    source.head.tag = DS_SOURCE_PATH;
+    source.path = {ABI_MODEL, DS_STRLEN};
+    ds_model_options model_options{};
+    model_options.struct_size = sizeof model_options;
+    model_options.flags = DS_MODEL_DETERMINISTIC;
+    model_options.source = &source.head;
+    model_options.backend = {backend, DS_STRLEN};
+    model_options.context_length = 4096;
+    check(library.api.model_open(runtime, &model_options, &model, &error), "model_open");
+    check(library.api.session_create(model, nullptr, &session, &error), "session_create");
+  }
+  ds_text_input input() const {
+    ds_text_input text{};
+    text.head.struct_size = sizeof text;
+    text.head.tag = DS_INPUT_TEXT;
+    text.text = {"int main(void) {", DS_STRLEN};
+    return text;
+  }
+  ds_params params(uint32_t n) const {
+    ds_params parameters{};
+    parameters.struct_size = sizeof parameters;
+    parameters.flags = DS_GEN_IGNORE_END;
+    parameters.max_tokens = n;
+    return parameters;
+  }
+  std::vector<uint32_t> generate() {
+    const ds_text_input text = input();
+    const ds_params parameters = params(12);
+    ds_result *result = nullptr;
+    check(library.api.generate(session, &text.head, &parameters, &result, &error), "generate");
+    const uint32_t *ids = nullptr;
+    uint64_t n = 0;
+    check(library.api.result_ids(result, 0, &ids, &n, &error), "result_ids");
+    std::vector<uint32_t> copy(ids, ids + n);
+    library.api.result_release(result);
+    return copy;
+  }
+  ds_job *start() {
+    const ds_text_input text = input();
+    const ds_params parameters = params(4000);
+    ds_job *job = nullptr;
+    check(library.api.job_start(session, &text.head, &parameters, nullptr, &job, &error), "job_start");
+    for (uint64_t size = 0; !size;) {
+      char read[64];
+      check(library.api.job_read(job, 0, read, sizeof read, &size, &error), "job_read");
+    }
+    return job;
+  }
+  void close() {
+    library.api.session_release(session);
+    library.api.model_release(model);
+    check(library.api.runtime_shutdown(runtime, UINT64_C(20000000000), &error), "runtime_shutdown");
+    library.api.runtime_release(runtime);
+    if (library.api.live_objects()) stop("handles are left");
+    ds_library_close(&library);
+  }
+};
+
+bool is_mapped(const char *name) {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);)
+    if (line.find(name) != std::string::npos) return true;
+  return false;
+}
+
+int leave(int times) {
+  for (int i = 0; i < times; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      Guest guest(REAL_LIBRARY);
+      guest.open("ref");
+      guest.start();
+      usleep(static_cast<useconds_t>(1000 * i));
+      std::exit(0);  // handlers of the C library run while our threads do
+    }
+    int state = -1;
+    for (int waited = 0; waitpid(child, &state, WNOHANG) == 0; ++waited) {
+      if (waited > 3000) {
+        kill(child, SIGKILL);
+        stop("exit hangs");
+      }
+      usleep(10'000);
+    }
+    if (state != 0) stop(WIFSIGNALED(state) ? "exit ended in a signal" : "exit ended in a failure");
+  }
+  return 0;
+}
+
+int reload(int times) {
+  std::vector<uint32_t> first;
+  for (int i = 0; i < times; ++i) {
+    Guest guest(REAL_LIBRARY);
+    guest.open("ref");
+    const auto ids = guest.generate();
+    if (i == 0) first = ids;
+    if (ids != first) stop("other tokens after reloading");
+    guest.close();
+    if (is_mapped("libdeepseam")) stop("the library stays mapped after dlclose");
+  }
+  return 0;
+}
+
+std::string copy_of_library(const char *name) {
+  char folder[] = "/tmp/deepseam-copy-XXXXXX";
+  if (!mkdtemp(folder)) stop("mkdtemp");
+  const std::string path = std::string(folder) + "/" + name;
+  std::ifstream from(REAL_LIBRARY, std::ios::binary);
+  std::ofstream to(path, std::ios::binary);
+  to << from.rdbuf();
+  return path;
+}
+
+int copies() {
+  const std::string paths[] = {copy_of_library("libone.so"), copy_of_library("libtwo.so")};
+  Guest one(paths[0].c_str()), two(paths[1].c_str());
+  if (one.library.api.runtime_create == two.library.api.runtime_create) stop("both copies are one library");
+  one.open("ref");
+  two.open("ref");
+  ds_job *job = one.start();
+  const auto ids = two.generate();
+  ds_info *info = nullptr;
+  if (two.library.api.model_info(one.model, &info, &two.error) != DS_E_HANDLE) stop("a foreign handle was accepted");
+  one.library.api.job_release(job);
+  if (one.generate() != ids) stop("the copies differ");
+  one.close();
+  if (two.generate() != ids) stop("the second copy changed when the first one went");
+  two.close();
+  for (const std::string &path : paths) {
+    unlink(path.c_str());
+    rmdir(path.substr(0, path.rfind('/')).c_str());
+  }
+  return 0;
+}
+
+int german() {
+  std::vector<uint32_t> ids;
+  {
+    Guest guest(REAL_LIBRARY);
+    guest.open("ref");
+    ids = guest.generate();
+    guest.close();
+  }
+  if (!setlocale(LC_ALL, "de_DE.UTF-8") && !setlocale(LC_ALL, "de_DE.utf8") && !setlocale(LC_ALL, "de_DE")) {
+    std::puts("skipped: the locale de_DE is not installed");
+    return 77;
+  }
+  char number[16];
+  std::snprintf(number, sizeof number, "%.1f", 0.5);
+  if (std::strcmp(number, "0,5") != 0) stop("the locale has no decimal comma");
+  Guest guest(REAL_LIBRARY);
+  guest.open("ref");
+  if (guest.generate() != ids) stop("other tokens under another locale");
+  ds_info *info = nullptr;
+  guest.check(guest.library.api.model_info(guest.model, &info, &guest.error), "model_info");
+  ds_text json{};
+  guest.check(guest.library.api.info_json(info, &json, &guest.error), "info_json");
+  double load_ms = 0;
+  guest.check(guest.library.api.info_get_f64(info, "load_ms", &load_ms, &guest.error), "load_ms");
+  const std::string text(json.data, json.size);
+  const size_t at = text.find("\"load_ms\":");
+  if (at == text.npos || text.substr(at, 24).find('.') == text.npos) stop("a number without a decimal point");
+  guest.library.api.info_release(info);
+  guest.close();
+  return 0;
+}
+
+int other_onednn() {
+  void *theirs = nullptr;
+  for (const char *name : {"libdnnl.so.3", "libdnnl.so.2", "libdnnl.so"})
+    if (!theirs) theirs = dlopen(name, RTLD_NOW | RTLD_GLOBAL);
+  if (!theirs) {
+    std::puts("skipped: oneDNN is not installed");
+    return 77;
+  }
+  Guest guest(REAL_LIBRARY);
+  guest.open("ref");
+  const auto ids = guest.generate();
+  guest.close();
+  Guest again(REAL_LIBRARY);
+  again.open("onednn");
+  if (again.generate() != ids) stop("other tokens with the host's oneDNN loaded");
+  again.close();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  const std::string mode = argc > 1 ? argv[1] : "";
+  const int times = argc > 2 ? std::atoi(argv[2]) : 1;
+  if (mode == "exit") return leave(times);
+  if (mode == "reload") return reload(times);
+  if (mode == "copies") return copies();
+  if (mode == "locale") return german();
+  if (mode == "onednn") return other_onednn();
+  std::puts("usage: hostile_process exit|reload|copies|locale|onednn [TIMES]");
+  return 2;
+}
