@@ -81,12 +81,12 @@ struct PlannedModel {
   model::Config config;
   model::WeightMap weights;
   graph::Graph graph;
-  std::string graph_bytes;
   uint32_t n_vocab = 0;                // ids from here on have no token
   text::Tokenizer::Pointer tokenizer;  // nullptr: the files have none
   ModelPlan plan;
 };
 
-Result<PlannedModel> plan_model(RuntimeState &runtime, const OpenOptions &options);
+// for_open: also reads the tokenizer; without it the bandwidth is measured instead.
+Result<PlannedModel> plan_model(RuntimeState &runtime, const OpenOptions &options, bool for_open = false);
 
 }  // namespace deepseam::session

@@ -1,0 +1,203 @@
+// See device_model.h.
+#include "session/device_model.h"
+
+#include <atomic>
+#include <thread>
+
+#include "format/tensor_read.h"
+#include "runtime/registry.h"
+#include "session/runtime_state.h"
+
+namespace deepseam::session {
+namespace {
+
+// What a weight's parts point into.
+struct Kept {
+  std::vector<std::shared_ptr<Source>> sources;
+  std::vector<Buffer> buffers;
+  std::vector<std::vector<float>> scales;
+};
+
+uint32_t element_alignment(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+    case DType::kI32: return 4;
+    case DType::kF8E4M3: return 1;
+    default: return 2;
+  }
+}
+
+Status take_part(const ModelFiles &files, const TensorInfo &part, const Allocator &allocator, Kept *kept,
+                 runtime::WeightSource *source) {
+  runtime::WeightSource::Part out;
+  out.data = view_range(files.tensors, part.range);
+  const bool aligned = reinterpret_cast<uintptr_t>(out.data.data()) % element_alignment(part.dtype) == 0;
+  if (out.data.size() != part.range.bytes || !aligned) {
+    DS_TRY_VALUE(Buffer buffer, Buffer::make(allocator, part.range.bytes, MemoryTag::kStaging));
+    DS_TRY(read_range(files.tensors, part.range, 0, {buffer.data(), buffer.size()}));
+    out.data = {buffer.data(), buffer.size()};
+    kept->buffers.push_back(std::move(buffer));
+    source->lasting = false;
+  } else {
+    kept->sources.push_back(files.tensors.sources[part.range.source]);
+  }
+  if (part.has_scales) {
+    std::vector<float> scales(part.scales.range.bytes / 4);
+    DS_TRY(read_range(files.tensors, part.scales.range, 0,
+                      {reinterpret_cast<uint8_t *>(scales.data()), scales.size() * 4}));
+    source->scale_block_rows = part.scales.block_rows;
+    source->scale_block_cols = part.scales.block_cols;
+    kept->scales.push_back(std::move(scales));
+    out.scales = kept->scales.back();
+  }
+  source->parts.push_back(out);
+  return {};
+}
+
+}  // namespace
+
+runtime::SourceCallback weight_source(const ModelFiles &files, const model::WeightMap &weights, Allocator allocator) {
+  return [&files, &weights, allocator](const graph::Tensor &tensor) -> Result<runtime::WeightSource> {
+    const model::WeightBinding *binding = weights.find(tensor.name);
+    if (!binding)
+      return fail(DS_E_INTERNAL, "session", "the graph asks for weight %s, which nothing is bound to",
+                  tensor.name.c_str());
+    runtime::WeightSource source;
+    source.lasting = true;
+    auto kept = std::make_shared<Kept>();
+    kept->scales.reserve(binding->parts.size());  // spans into it stay valid
+    for (const TensorInfo *part : binding->parts) DS_TRY(take_part(files, *part, allocator, kept.get(), &source));
+    source.keep = std::move(kept);
+    return source;
+  };
+}
+
+namespace {
+
+Result<std::shared_ptr<runtime::Device>> open_device(RuntimeState &runtime, const ModelPlan &plan) {
+  DS_TRY_VALUE(runtime::Registry * registry, runtime.registry());
+  uint32_t left = plan.device;
+  for (const auto &backend : registry->backends()) {
+    if (left < backend->devices().size())
+      return runtime::Device::open(backend, backend->devices()[left].index, runtime::DeviceOptions{});
+    left -= static_cast<uint32_t>(backend->devices().size());
+  }
+  return fail(DS_E_NO_DEVICE, "session", "device %u is gone", plan.device);
+}
+
+runtime::PlanOptions layout_options(const dsb_plan_options &from) {
+  runtime::PlanOptions to;
+  to.deterministic = from.flags & DSB_PLAN_DETERMINISTIC;
+  to.max_rows = from.max_rows;
+  to.max_seqs = from.max_seqs;
+  to.max_blocks_per_seq = from.max_blocks_per_seq;
+  to.max_logit_rows = from.max_logit_rows;
+  to.kv_format = from.kv_format;
+  to.block_tokens = from.block_tokens;
+  return to;
+}
+
+// Stops the load when the host's progress says so; tells progress on the loading thread only.
+class LoadWatch {
+ public:
+  explicit LoadWatch(const LoadHooks &hooks) : hooks_(hooks) {}
+  void tell(Stage stage, uint64_t done, uint64_t total) {
+    if (hooks_.cancel && hooks_.cancel->is_set()) word_.set();
+    if (!hooks_.progress || std::this_thread::get_id() != thread_) return;
+    const uint64_t now = now_ns();
+    if (stage == told_stage_ && done != total && now - told_ns_ < 20'000'000) return;
+    told_ns_ = now;
+    told_stage_ = stage;
+    if (!hooks_.progress({stage, done, total})) stopped_ = true, word_.set();
+  }
+  CancelWord *word() { return &word_; }
+  Status judge(Status status) const {
+    return stopped_ && (status.ok() || status.code() == DS_E_CANCELLED) ? Status(DS_E_STOPPED) : status;
+  }
+  Status check() const {
+    if (stopped_) return Status(DS_E_STOPPED);
+    return is_cancelled(hooks_.cancel) ? Status(DS_E_CANCELLED) : Status();
+  }
+
+ private:
+  const LoadHooks &hooks_;
+  const std::thread::id thread_ = std::this_thread::get_id();
+  CancelWord word_;
+  Stage told_stage_ = Stage::kRead;
+  uint64_t told_ns_ = 0;
+  bool stopped_ = false;
+};
+
+// Follows a host's cancel word into the one that the load reads, also while a long read is under way.
+class LoadTick : public Watcher {
+ public:
+  LoadTick(std::shared_ptr<Service> service, const CancelWord *from, CancelWord *to)
+      : service_(std::move(service)), from_(from), to_(to) {
+    if (from_) service_->watch(this);
+  }
+  ~LoadTick() override {
+    if (from_) service_->unwatch(this);
+  }
+  void tick(uint64_t) override {
+    if (from_->is_set()) to_->set();
+  }
+
+ private:
+  std::shared_ptr<Service> service_;
+  const CancelWord *from_;
+  CancelWord *to_;
+};
+
+runtime::PoolShape pool_shape(const PlannedModel &model) {
+  runtime::PoolShape shape;
+  shape.kv_format = model.plan.options.kv_format;
+  shape.kv_lora_rank = static_cast<uint32_t>(model.config.kv_lora_rank);
+  shape.qk_rope_head_dim = static_cast<uint32_t>(model.config.qk_rope_head_dim);
+  shape.n_layers = static_cast<uint32_t>(model.config.num_hidden_layers);
+  shape.block_tokens = model.plan.options.block_tokens;
+  shape.n_blocks = model.plan.n_blocks;
+  return shape;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DeviceModel>> load_device_model(RuntimeState &runtime, const PlannedModel &model,
+                                                       const LoadHooks &hooks) {
+  auto made = std::make_unique<DeviceModel>();
+  LoadWatch watch(hooks);
+  DS_TRY_VALUE(made->device, open_device(runtime, model.plan));
+  DS_TRY_VALUE(made->layout, runtime::Layout::plan(made->device, model.graph, layout_options(model.plan.options)));
+  DS_TRY(made->layout->check_nodes());
+  watch.tell(Stage::kLoad, 0, made->layout->source_bytes());
+  DS_TRY(watch.check());
+  std::vector<std::shared_ptr<runtime::Weight>> weights;
+  {
+    const LoadTick tick(runtime.service(), hooks.cancel, watch.word());
+    auto loaded = runtime::load_weights(made->layout, made->device,
+                                        weight_source(model.files, model.weights, runtime.allocator()), watch.word(),
+                                        [&](uint64_t done, uint64_t total) { watch.tell(Stage::kLoad, done, total); });
+    if (!loaded.ok()) return watch.judge(std::move(loaded).status());
+    weights = std::move(loaded).value();
+  }
+  DS_TRY(watch.check());
+  watch.tell(Stage::kCompile, 0, 1);
+  DS_TRY_VALUE(made->program, runtime::Program::compile(made->layout, made->device, std::move(weights)));
+  DS_TRY_VALUE(made->pool, runtime::Pool::create(made->device, pool_shape(model)));
+  DS_TRY_VALUE(made->executor,
+               runtime::Executor::create({made->program}, model.plan.options.max_rows, 1,
+                                         static_cast<uint32_t>(model.config.hidden_size)));
+  DS_TRY_VALUE(made->cancel, runtime::StepCancel::create(made->device));
+  made->allocator = runtime.allocator();
+  made->vocab = static_cast<uint32_t>(model.config.vocab_size);
+  made->max_rows = model.plan.options.max_rows;
+  made->max_seqs = model.plan.options.max_seqs;
+  made->max_logit_rows = model.plan.options.max_logit_rows;
+  made->block_tokens = model.plan.options.block_tokens;
+  made->n_blocks = model.plan.n_blocks;
+  made->context_length = model.plan.context_length;
+  watch.tell(Stage::kCompile, 1, 1);
+  DS_TRY(watch.check());
+  return made;
+}
+
+}  // namespace deepseam::session

@@ -1,0 +1,46 @@
+// What of a model lies on a device: weights, program, KV pool, and the lane that runs steps. The engine's alone.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "base/cancel.h"
+#include "base/status.h"
+#include "runtime/executor.h"
+#include "runtime/pool.h"
+#include "session/plan.h"
+
+namespace deepseam::session {
+
+class RuntimeState;
+
+// Members in the order of making: destroyed in the opposite one, children before parents.
+struct DeviceModel {
+  std::shared_ptr<runtime::Device> device;
+  std::shared_ptr<runtime::Layout> layout;
+  std::shared_ptr<runtime::Program> program;
+  std::shared_ptr<runtime::Pool> pool;
+  std::shared_ptr<runtime::Executor> executor;
+  std::unique_ptr<runtime::StepCancel> cancel;
+  Allocator allocator;
+  uint32_t vocab = 0;  // V
+  uint32_t max_rows = 0, max_seqs = 0, max_logit_rows = 0, block_tokens = 0, n_blocks = 0;
+  uint32_t context_length = 0;
+};
+
+struct LoadHooks {
+  const CancelWord *cancel = nullptr;
+  // Called on the loading thread only; false: DS_E_STOPPED.
+  std::function<bool(const Progress &)> progress;
+};
+
+// Weights of a graph from the files they are in, viewed where they lie if the files are mapped. The files' sources are
+// kept by the weights that point into them.
+runtime::SourceCallback weight_source(const ModelFiles &files, const model::WeightMap &weights, Allocator allocator);
+
+// Follows the plan: opens the device, loads, compiles, makes the pool.
+Result<std::unique_ptr<DeviceModel>> load_device_model(RuntimeState &runtime, const PlannedModel &model,
+                                                       const LoadHooks &hooks);
+
+}  // namespace deepseam::session
