@@ -39,11 +39,11 @@ void run_with_stack(size_t bytes, const std::function<void()> &f) {
   REQUIRE(pthread_create(
               &thread, &attributes,
               [](void *data) -> void * {
-                auto *call = static_cast<Call *>(data);
+                auto *given = static_cast<Call *>(data);
                 try {
-                  (*call->f)();
+                  (*given->f)();
                 } catch (const std::exception &failure) {
-                  call->failure = failure.what();
+                  given->failure = failure.what();
                 }
                 return nullptr;
               },
