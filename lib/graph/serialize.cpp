@@ -76,7 +76,8 @@ class Reader {
   Status read(const flatbuffers::Vector<T> *from, std::vector<T> *into) {
     if (!from) return {};
     DS_TRY(spend(from->size() * sizeof(T)));
-    into->assign(from->begin(), from->end());
+    into->resize(from->size());  // the FlatBuffers verifier lets vectors of 8-byte numbers lie at multiples of 4
+    if (from->size()) std::memcpy(into->data(), from->Data(), from->size() * sizeof(T));
     return {};
   }
   Status read(const fb::Tensor &from, Tensor *tensor) {
