@@ -66,6 +66,7 @@ class HeapMerge {
     scratch_.heap.clear();
     scratch_.previous.reserve(n_);
     scratch_.next.reserve(n_);
+    scratch_.heap.reserve(size_t{2} * n_);  // growing it would copy for longer than a cancel may wait
     for (uint32_t at = 0; at < n_; ++at) {
       if (at % kPollSteps == 0 && poll_->check()) return;
       scratch_.previous.push_back(at == 0 ? kNone : at - 1);

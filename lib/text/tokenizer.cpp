@@ -120,6 +120,8 @@ class Encoder {
       out_.push_back(whole);
     } else {
       size_t next_poll = kPollBytes;
+      size_t most = begin + piece.size();
+      if (out_.capacity() < most) out_.reserve(std::max(most, out_.capacity() * 2));
       for (size_t i = 0; i < piece.size(); ++i) {
         put_byte(static_cast<uint8_t>(piece[i]), false);
         if (i < next_poll) continue;
