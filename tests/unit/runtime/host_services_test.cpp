@@ -47,10 +47,11 @@ TEST_CASE("the table is complete and says what the host can") {
   CHECK(host->width == 1);
   CHECK(host->flags == 0);
   CHECK(std::string(host->isa_cap) == "avx2");
-  CHECK(host->clock_ns(host.user()) <= host->clock_ns(host.user()));
+  const uint64_t earlier = host->clock_ns(host.user());
+  CHECK(earlier <= host->clock_ns(host.user()));
 
   HostOptions pooled;
-  pooled.tasks = std::move(*make_thread_pool(3, false));
+  pooled.tasks = make_thread_pool(3, false).value();
   const Host other(pooled);
   CHECK(other->width == 3);
   CHECK(other->flags == DSB_HOST_CONCURRENT);
@@ -59,7 +60,7 @@ TEST_CASE("the table is complete and says what the host can") {
 TEST_CASE("every task runs once, without a runner and with a pool") {
   CHECK(run_counting(Host(), 100) == std::vector<int>(100, 1));
   HostOptions options;
-  options.tasks = std::move(*make_thread_pool(3, false));
+  options.tasks = make_thread_pool(3, false).value();
   const Host host(options);
   for (const uint32_t n : {0u, 1u, 2u, 1000u}) CHECK(run_counting(host, n) == std::vector<int>(n, 1));
 }
@@ -139,7 +140,7 @@ TEST_CASE("odd requests for memory get none") {
 }
 
 TEST_CASE("memory that is not aligned as asked is given back") {
-  static alignas(64) char bytes[64];
+  alignas(64) static char bytes[64];
   static int released;
   released = 0;
   HostOptions options;
@@ -178,7 +179,7 @@ TEST_CASE("vendor libraries are opened by bare name, never from the current dire
   const Host bare;
   const std::string before = std::filesystem::current_path();
   std::filesystem::current_path(folder.path());
-  for (const std::string name :
+  for (const std::string &name :
        {std::string("lying_honest.so"), std::string("./lying_honest.so"), path, std::string(), std::string("..")}) {
     CAPTURE(name);
     CHECK(bare->library_open(bare.user(), name.c_str()) == nullptr);

@@ -64,7 +64,7 @@ TEST_CASE("a manifest reads back as it was written") {
 }
 
 TEST_CASE("any single damaged byte is noticed") {
-  const std::vector<uint8_t> bytes = *write_manifest(example());
+  const std::vector<uint8_t> bytes = write_manifest(example()).value();
   for (size_t at = 0; at < bytes.size(); ++at)
     for (const int change : {0x01, 0x80, 0xff}) {
       std::vector<uint8_t> damaged = bytes;
@@ -78,7 +78,7 @@ TEST_CASE("any single damaged byte is noticed") {
 }
 
 TEST_CASE("any cut or lengthened manifest is noticed") {
-  std::vector<uint8_t> bytes = *write_manifest(example());
+  std::vector<uint8_t> bytes = write_manifest(example()).value();
   for (size_t size = 0; size < bytes.size(); ++size)
     CHECK_FALSE(parse_manifest("x", std::span(bytes.data(), size)).ok());
   bytes.push_back(0);
@@ -87,7 +87,7 @@ TEST_CASE("any cut or lengthened manifest is noticed") {
 
 // The checksum keeps chance away, not intent: damage behind a right checksum must be survived as well.
 TEST_CASE("damage with a matching checksum is refused or harmless") {
-  const std::vector<uint8_t> bytes = *write_manifest(example());
+  const std::vector<uint8_t> bytes = write_manifest(example()).value();
   for (size_t at = 24; at < bytes.size(); ++at)
     for (int value = 0; value < 256; value += 5) {
       std::vector<uint8_t> damaged = bytes;

@@ -66,7 +66,7 @@ class PluginFolder {
     return *this / (name + ".so");
   }
   std::string add_manifest(const std::string &stem, const Manifest &manifest) const {
-    write_bytes(*this / (stem + ".dsplugin"), *write_manifest(manifest));
+    write_bytes(*this / (stem + ".dsplugin"), write_manifest(manifest).value());
     return *this / (stem + ".dsplugin");
   }
   // Binary and a true manifest; returns the manifest's path.
