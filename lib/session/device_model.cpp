@@ -21,9 +21,12 @@ struct Kept {
 uint32_t element_alignment(DType dtype) {
   switch (dtype) {
     case DType::kF32:
-    case DType::kI32: return 4;
-    case DType::kF8E4M3: return 1;
-    default: return 2;
+    case DType::kI32:
+      return 4;
+    case DType::kF8E4M3:
+      return 1;
+    default:
+      return 2;
   }
 }
 
@@ -183,9 +186,8 @@ Result<std::unique_ptr<DeviceModel>> load_device_model(RuntimeState &runtime, co
   watch.tell(Stage::kCompile, 0, 1);
   DS_TRY_VALUE(made->program, runtime::Program::compile(made->layout, made->device, std::move(weights)));
   DS_TRY_VALUE(made->pool, runtime::Pool::create(made->device, pool_shape(model)));
-  DS_TRY_VALUE(made->executor,
-               runtime::Executor::create({made->program}, model.plan.options.max_rows, 1,
-                                         static_cast<uint32_t>(model.config.hidden_size)));
+  DS_TRY_VALUE(made->executor, runtime::Executor::create({made->program}, model.plan.options.max_rows, 1,
+                                                         static_cast<uint32_t>(model.config.hidden_size)));
   DS_TRY_VALUE(made->cancel, runtime::StepCancel::create(made->device));
   made->allocator = runtime.allocator();
   made->vocab = static_cast<uint32_t>(model.config.vocab_size);

@@ -21,13 +21,17 @@
 #include "session/scheduler.h"
 #include "session/service.h"
 
+namespace deepseam::runtime {
+class StepCancel;
+}
+
 namespace deepseam::session {
 
 class Job;
 class Session;
 struct DeviceModel;
-struct Work;       // work.h: a request as the engine sees it
-struct StepDraft;  // step.h: one step being put together
+struct EngineState;
+struct Work;  // work.h: a request as the engine sees it
 
 struct EngineFacts {
   uint64_t steps = 0, rows = 0, decode_rows = 0, shared_steps = 0;  // shared: rows of more than one job
@@ -51,20 +55,26 @@ class Engine : public Watcher, public std::enable_shared_from_this<Engine> {
   EngineFacts facts() const;
 
  private:
+  friend struct EngineState;
   Engine(std::shared_ptr<Service> service, std::unique_ptr<DeviceModel> device, std::shared_ptr<kv::KvStore> store);
-  void loop();
-  bool turn();  // one round: take in, clean up, one step; false: nothing to do
-  struct State;
+  void loop() noexcept;
+  void rest(uint64_t until_ns);
+  // Publishes which jobs the step holds; false if one of them has to stop first.
+  bool begin_step(const std::vector<Job *> &jobs);
+  void end_step();
+  void set_watched(std::vector<Job *> jobs);
 
   std::shared_ptr<Service> service_;
-  std::unique_ptr<State> state_;  // engine thread only
+  std::unique_ptr<EngineState> state_;  // engine_state.h; the thread's alone, and gone when it ends
   mutable std::mutex mutex_;
   std::condition_variable changed_, ended_changed_;
   std::vector<std::unique_ptr<Work>> inbox_;
-  std::vector<Job *> in_step_;
-  const uint32_t *step_cancel_ = nullptr;
+  std::vector<Job *> in_step_;  // empty between steps
+  std::vector<Job *> watched_;  // with a deadline or a host's cancel flag
+  runtime::StepCancel *step_cancel_ = nullptr;
   bool woken_ = false, stopping_ = false, ended_ = false;
   EngineFacts facts_;
+  std::mutex joining_;
   std::thread thread_;
   std::thread::id thread_id_;
 };

@@ -50,10 +50,12 @@ struct EngineState {
 
   // ---- engine_state.cpp
   void take_in(std::vector<std::unique_ptr<Work>> arrived);
-  void prepare(Work &work);
+  Status prepare(Work &work);
   void watch_jobs();
   void end_stopped(uint64_t now);
-  void admit(Work &work, Branch &branch);
+  bool serve(Work &work);  // false: the work has ended
+  bool admit(Work &work, Branch &branch);
+  bool anybody_holds_blocks() const;
   void ask_hosts(Work &work);
   std::vector<BranchView> view(uint64_t now, std::vector<StepUnit> *list, uint64_t *until_ns);
   void make_room();
@@ -75,10 +77,13 @@ struct EngineState {
   void take_logits(const StepUnit &unit, const float *logits);
 
   // ---- engine_text.cpp
+  void set_mask(const Work &work, Branch &branch);
+  Status make_sampler(Work &work, Branch &branch);
+  std::shared_ptr<HostTurn> turn_of(const Work &work, const Branch &branch, const float *from);
   void prompt_done(Work &work, Branch &branch, const float *logits);
   void take_token(Work &work, Branch &branch, uint32_t id, const TokenLogprob *logprobs);
   void finish_branch(Work &work, Branch &branch, Finish finish);
-  std::unique_ptr<ResultData> result_of(Work &work);
+  std::unique_ptr<ResultData> result_of(Work &work, Finish rest);
 
   Engine *engine;
   std::unique_ptr<DeviceModel> device;

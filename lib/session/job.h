@@ -153,7 +153,7 @@ class Job : public Retirable, public std::enable_shared_from_this<Job> {
   // ---- For the library.
   bool should_stop(uint64_t now) const noexcept;  // cancelled by anyone, or past its deadline
   bool host_cancelled() const noexcept { return cancel_.is_set() || (external_cancel_ && external_cancel_->is_set()); }
-  const CancelWord *cancel_word() const noexcept { return &cancel_; }
+  bool has_clock() const noexcept { return external_cancel_ || deadline_; }  // has to be looked at from time to time
 
  private:
   friend class Engine;

@@ -37,6 +37,7 @@ Status Model::load(const OpenOptions &options) {
   DS_TRY_VALUE(auto device, load_device_model(*runtime_, planned, {options.cancel.get(), options.progress}));
   config_ = planned.config;
   defaults_ = planned.files.generation;
+  for (int64_t id : planned.files.config.eos_token_ids) defaults_.eos_token_ids.push_back(id);
   tokenizer_ = planned.tokenizer;
   n_vocab_ = planned.n_vocab;
   plan_ = planned.plan;
@@ -83,12 +84,18 @@ void add_token(Facts *facts, const char *key, const text::Tokenizer *tokenizer, 
 
 const char *family_text(text::ChatFamily family) {
   switch (family) {
-    case text::ChatFamily::kV2: return "v2";
-    case text::ChatFamily::kV25: return "v2.5";
-    case text::ChatFamily::kV3: return "v3";
-    case text::ChatFamily::kR1: return "r1";
-    case text::ChatFamily::kV31: return "v3.1";
-    default: return "";
+    case text::ChatFamily::kV2:
+      return "v2";
+    case text::ChatFamily::kV25:
+      return "v2.5";
+    case text::ChatFamily::kV3:
+      return "v3";
+    case text::ChatFamily::kR1:
+      return "r1";
+    case text::ChatFamily::kV31:
+      return "v3.1";
+    default:
+      return "";
   }
 }
 

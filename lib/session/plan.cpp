@@ -48,8 +48,7 @@ Status read_vocabulary(PlannedModel *model) {
     const auto *bytes = reinterpret_cast<const uint8_t *>(data.blob.data());
     DS_TRY_VALUE(model->tokenizer, text::Tokenizer::from_blob({bytes, data.blob.size()}, name));
   } else if (!data.empty()) {
-    DS_TRY_VALUE(model->tokenizer,
-                 text::Tokenizer::from_hf(data.tokenizer_json, data.tokenizer_config_json, name));
+    DS_TRY_VALUE(model->tokenizer, text::Tokenizer::from_hf(data.tokenizer_json, data.tokenizer_config_json, name));
   } else {
     return {};
   }
@@ -118,8 +117,8 @@ uint64_t token_bytes(const model::Config &config, const model::WeightMap &weight
     if (role.starts_with("mtp.") || (role == "embed" && !tied)) continue;
     if (role.starts_with("layers." + std::to_string(config.num_hidden_layers))) continue;
     if (binding.spec.stacked && config.n_routed_experts > 0)
-      bytes = bytes / static_cast<uint64_t>(config.n_routed_experts) *
-              static_cast<uint64_t>(config.num_experts_per_tok);
+      bytes =
+          bytes / static_cast<uint64_t>(config.n_routed_experts) * static_cast<uint64_t>(config.num_experts_per_tok);
     sum += bytes;
   }
   return sum;
@@ -166,12 +165,13 @@ void judge(const OpenOptions &options, uint64_t budget, bool stated, ModelPlan *
   else if (plan->fits)
     std::snprintf(text, sizeof text, "context of %u tokens as asked for", plan->context_length);
   else
-    std::snprintf(text, sizeof text,
-                  "%llu bytes of weights, %llu of KV rows for %u tokens and %llu of scratch are more than the %llu that "
-                  "%s has",
-                  static_cast<unsigned long long>(plan->weight_bytes + plan->mapped_bytes),
-                  static_cast<unsigned long long>(plan->kv_bytes), plan->context_length,
-                  static_cast<unsigned long long>(plan->scratch_bytes), static_cast<unsigned long long>(budget), whose);
+    std::snprintf(
+        text, sizeof text,
+        "%llu bytes of weights, %llu of KV rows for %u tokens and %llu of scratch are more than the %llu that "
+        "%s has",
+        static_cast<unsigned long long>(plan->weight_bytes + plan->mapped_bytes),
+        static_cast<unsigned long long>(plan->kv_bytes), plan->context_length,
+        static_cast<unsigned long long>(plan->scratch_bytes), static_cast<unsigned long long>(budget), whose);
   plan->reason = text;
 }
 

@@ -69,7 +69,7 @@ class Session : public std::enable_shared_from_this<Session> {
   const std::shared_ptr<Model> &model() const { return model_; }
 
  private:
-  friend class Engine;
+  friend struct EngineState;
   Session(std::shared_ptr<Model> model, const SessionSettings &settings);
   bool take() noexcept { return !busy_.exchange(true, std::memory_order_acquire); }
   void give_back() noexcept { busy_.store(false, std::memory_order_release); }

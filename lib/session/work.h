@@ -33,8 +33,8 @@ struct Branch {
   kv::Lease lease;
   std::shared_ptr<runtime::Sampler> sampler;
   text::TextStream stream;
-  std::string healing;         // bytes that the text still has to begin with
-  std::vector<uint32_t> mask;  // tokens that agree with `healing`; empty: all
+  std::string healing;             // bytes that the text still has to begin with
+  std::vector<uint32_t> mask;      // tokens that agree with `healing`; empty: all
   std::shared_ptr<HostTurn> turn;  // the logits to draw from, with kTurn and kSample
   bool asked = false;
   uint32_t slot = kNoSlot;   // of the program's block tables
