@@ -1,6 +1,8 @@
 // The graphs of the two families, printed; and how gates become attributes.
 #include <doctest/doctest.h>
 
+#include <random>
+
 #include "model/deepseek.h"
 #include "tiny_config.h"
 #include "tiny_directory.h"
@@ -236,4 +238,60 @@ TEST_CASE("weights of another model are refused by name") {
   auto made = build_forward(built.config, built.weights, {});
   REQUIRE_FALSE(made.ok());
   CHECK(std::string(made.status().message()) == "node layers.0.linear (linear): input weight is missing");
+}
+
+// Values at both ends of what make_config lets through, and some in between.
+int64_t draw(std::mt19937_64 &random, std::initializer_list<int64_t> values) {
+  return values.begin()[random() % values.size()];
+}
+
+HfConfig random_config(uint64_t seed) {
+  std::mt19937_64 random(seed);
+  HfConfig given = random() % 2 ? tiny_v2() : tiny_v3();
+  given.vocab_size = draw(random, {2, 40, 1 << 24});
+  given.hidden_size = draw(random, {1, 16, 1 << 17});
+  given.num_hidden_layers = seed % 100 == 0 ? 512 : draw(random, {1, 2, 3});
+  given.num_attention_heads = draw(random, {1, 2, 4096});
+  given.kv_lora_rank = draw(random, {1, 12, 1 << 16});
+  given.qk_nope_head_dim = draw(random, {1, 8, 4096});
+  given.qk_rope_head_dim = draw(random, {2, 4, 4096});
+  given.v_head_dim = draw(random, {1, 6, 4096});
+  if (random() % 2) given.q_lora_rank = draw(random, {1, 14, 1 << 16});
+  given.intermediate_size = draw(random, {1, 20, 1 << 20});
+  given.moe_intermediate_size = draw(random, {1, 10, 1 << 18});
+  given.n_routed_experts = draw(random, {0, 1, 8, 4096});
+  given.num_experts_per_tok = draw(random, {1, 2, 256});
+  given.n_shared_experts = draw(random, {0, 1, 64});
+  given.n_group = draw(random, {1, 2, 4});
+  given.topk_group = draw(random, {1, 2});
+  given.first_k_dense_replace = draw(random, {0, 1, 5});
+  given.moe_layer_freq = draw(random, {1, 2});
+  given.attention_bias = random() % 2 == 0;
+  given.tie_word_embeddings = random() % 2 == 0;
+  given.rms_norm_eps = random() % 2 ? 1e-30 : 0.1;
+  given.rope_theta = random() % 2 ? 1.001 : 1e12;
+  given.rope_factor = random() % 2 ? 1.0 : 1e6;
+  given.rope_mscale = random() % 2 ? 0.0 : 100.0;
+  given.rope_mscale_all_dim = random() % 2 ? 0.0 : 100.0;
+  given.routed_scaling_factor = random() % 2 ? 1e-6 : 1e6;
+  return given;
+}
+
+TEST_CASE("whatever configuration is accepted gives graphs that are") {
+  size_t accepted = 0;
+  for (uint64_t seed = 1; seed <= 250; ++seed) {
+    CAPTURE(seed);
+    auto config = make_config(random_config(seed), "config.json");
+    if (!config.ok()) continue;
+    ++accepted;
+    const TensorDirectory directory = role_directory(*config, DType::kQ8_0);
+    auto weights = bind_weights(*config, directory, "m");
+    REQUIRE_MESSAGE(weights.ok(), weights.status().message());
+    auto made = build_forward(*config, *weights, {});
+    REQUIRE_MESSAGE(made.ok(), made.status().message());
+    if (!weights->has_mtp) continue;
+    auto module = build_mtp(*config, *weights, 0, {});
+    REQUIRE_MESSAGE(module.ok(), module.status().message());
+  }
+  CHECK(accepted > 50);
 }
