@@ -21,6 +21,16 @@ foreach(target IN LISTS DS_LYING_TARGETS)
   add_dependencies(lying_plugins ${target})
 endforeach()
 
+# What the build tool says of the honest one, asked and told.
+add_custom_command(OUTPUT ${DS_LYING_DIR}/lying_honest.dsplugin ${DS_LYING_DIR}/told.dsplugin
+  COMMAND deepseam-manifest $<TARGET_FILE:lying_honest> ${DS_LYING_DIR}/lying_honest.dsplugin
+  COMMAND deepseam-manifest $<TARGET_FILE:lying_honest> ${DS_LYING_DIR}/told.dsplugin --name told --plugin-version 3.4
+    --os windows --arch aarch64 --gpu-arch sm_80 --gpu-arch sm_90 --ptx --min-driver nvidia:525.60.13
+    --signature ${CMAKE_CURRENT_LIST_FILE}
+  DEPENDS deepseam-manifest lying_honest VERBATIM)
+add_custom_target(lying_sidecars DEPENDS ${DS_LYING_DIR}/lying_honest.dsplugin ${DS_LYING_DIR}/told.dsplugin)
+add_dependencies(lying_plugins lying_sidecars)
+
 # The frozen plugin sees the frozen headers and nothing else of ours.
 set(frozen ${CMAKE_CURRENT_LIST_DIR}/plugin_v0_frozen)
 add_library(frozen_v0 MODULE ${frozen}/plugin_v0.c ${frozen}/layout_frozen.c)

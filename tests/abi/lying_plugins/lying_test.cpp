@@ -74,6 +74,38 @@ TEST_CASE("the honest one is taken") {
   CHECK(outcome.backend->devices()[0].name == "truthful device");
 }
 
+TEST_CASE("the build tool's manifest tells what the plugin says of itself, and loads") {
+  const PluginFolder folder;
+  folder.add_binary("lying_honest");
+  const std::vector<uint8_t> sidecar = test::read_bytes(std::string(DS_LYING_DIR) + "/lying_honest.dsplugin");
+  test::write_bytes(folder / "lying_honest.dsplugin", sidecar);
+  const LoadOutcome outcome = load_plugin(folder / "lying_honest.dsplugin", {}, plain_host());
+  CHECK_MESSAGE(outcome.report.loaded, outcome.report.reason);
+  const Result<Manifest> manifest = parse_manifest("x", sidecar);
+  REQUIRE(manifest.ok());
+  CHECK(manifest.value().unloadable);
+  CHECK(manifest.value().abi_min == DSB_ABI_VERSION);
+  CHECK(manifest.value().min_glibc >= (2u << 16 | 2));
+  CHECK(manifest.value().min_glibc <= this_platform().glibc);
+}
+
+TEST_CASE("the build tool's manifest tells what it was told") {
+  const Result<Manifest> parsed = parse_manifest("x", test::read_bytes(std::string(DS_LYING_DIR) + "/told.dsplugin"));
+  REQUIRE(parsed.ok());
+  const Manifest &manifest = parsed.value();
+  CHECK(manifest.name == "told");
+  CHECK(manifest.plugin_version == "3.4");
+  CHECK(manifest.os == "windows");
+  CHECK(manifest.arch == "aarch64");
+  CHECK(manifest.gpu_archs == std::vector<std::string>{"sm_80", "sm_90"});
+  CHECK(manifest.ptx);
+  CHECK(manifest.driver == "nvidia");
+  CHECK(manifest.min_driver == "525.60.13");
+  CHECK(manifest.file == "lying_honest.so");
+  CHECK_FALSE(manifest.signature.empty());
+  CHECK_FALSE(manifest.unloadable);
+}
+
 TEST_CASE("a plugin without devices is kept, with its reason") {
   for (const char *name : {"lying_count_none", "lying_count_fails"}) {
     CAPTURE(name);
