@@ -191,12 +191,16 @@ void matmul_q(const Matrix &w, uint64_t first, uint64_t count, const QuantRow *x
 void quantise(const float *x, uint64_t cols, int8_t *q, float *scale, int32_t *sum) {
   for (uint64_t begin = 0, block = 0; begin < cols; begin += kBlock, ++block) {
     const uint64_t n = begin + kBlock <= cols ? kBlock : cols - begin;
-    float largest = 0;
+    uint32_t bits = 0;  // of the largest magnitude: as integers NaN is above infinity, and both are above numbers
     for (uint64_t i = 0; i < n; ++i) {
-      const float magnitude = __builtin_fabsf(x[begin + i]);
-      largest = magnitude <= largest ? largest : magnitude;
+      uint32_t magnitude;
+      std::memcpy(&magnitude, x + begin + i, 4);
+      magnitude &= 0x7fffffffu;
+      bits = magnitude > bits ? magnitude : bits;
     }
-    const bool finite = largest <= 3.4e38f;  // a NaN or infinity must reach the result, not turn into a number
+    float largest;
+    std::memcpy(&largest, &bits, 4);
+    const bool finite = bits < 0x7f800000u;  // what is not finite must reach the result, not turn into a number
     scale[block] = finite ? largest / 127 : __builtin_nanf("");
     const float inverse = finite && largest > 0 ? 127 / largest : 0;
     int32_t total = 0;

@@ -117,9 +117,12 @@ std::vector<float> product(const Kernels &k, const Matrix &w, const Activations 
   const float *xs[kMaxRows];
   float *ys[kMaxRows];
   QuantRow qs[kMaxRows];
-  for (uint32_t i = 0; i < n; ++i) xs[i] = &a.x[(first + i) * a.cols], ys[i] = &y[i * w.rows], qs[i] = a.quant_row(first + i);
-  if (quantised(w.pack)) k.matmul_q(w, 0, tiles(w.rows), qs, ys, n);
-  else k.matmul(w, 0, tiles(w.rows), xs, ys, n);
+  for (uint32_t i = 0; i < n; ++i)
+    xs[i] = &a.x[(first + i) * a.cols], ys[i] = &y[i * w.rows], qs[i] = a.quant_row(first + i);
+  if (quantised(w.pack))
+    k.matmul_q(w, 0, tiles(w.rows), qs, ys, n);
+  else
+    k.matmul(w, 0, tiles(w.rows), xs, ys, n);
   return y;
 }
 
