@@ -8,7 +8,7 @@
 namespace deepseam::text {
 namespace {
 
-constexpr uint32_t kMatchSteps = 50'000'000;
+constexpr uint32_t kMatchSteps = 20'000'000;
 constexpr uint32_t kHeapKiB = 64 * 1024;
 constexpr size_t kMaxPatternBytes = 64 * 1024;
 

@@ -1,7 +1,7 @@
 # Tokenizer ids and chat templates against other implementations. The Python tests skip with a reason where the packages
 # or the published vocabularies are not at hand: DS_TOKENIZERS names the folder that holds them.
 add_executable(tokenizer_driver ${CMAKE_CURRENT_LIST_DIR}/tokenizer_driver.cpp)
-target_link_libraries(tokenizer_driver PRIVATE ds_text ds_base ds_dep_pcre2 ds_warnings)
+target_link_libraries(tokenizer_driver PRIVATE ds_text ds_base ds_warnings)
 
 find_package(Python3 COMPONENTS Interpreter)
 set(DS_TOKENIZERS "${CMAKE_SOURCE_DIR}/../shared/tokenizers" CACHE PATH "Folder with deepseek_v2/ and deepseek_v3/")
