@@ -1,3 +1,4 @@
+// GraphBuilder: each call is one node, checked by the same rules as a graph that arrives from elsewhere (shapes.h).
 #include "graph/builder.h"
 
 #include "graph/shapes.h"

@@ -1,3 +1,4 @@
+// Reading a node's attributes.
 #include "graph/graph.h"
 
 namespace deepseam::graph {

@@ -1,5 +1,5 @@
-// How large a graph may be, so that everything done with one, whoever sent it, ends soon and in little memory. V3 has 742
-// nodes and 1,825 tensors.
+// How large a graph may be, so that everything done with one, whoever sent it, ends soon and in little memory.
+// V3 has 742 nodes and 1,825 tensors.
 #pragma once
 
 #include <cstddef>

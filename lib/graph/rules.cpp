@@ -1,3 +1,4 @@
+// Rules of single ops that no formula over sizes can state: one short function each, answering in words.
 #include "graph/rules.h"
 
 namespace deepseam::graph {

@@ -1,3 +1,4 @@
+// The interpreter of op.def's rules: binds words to sizes, evaluates formulas, and says in numbers what does not fit.
 #include "graph/shapes.h"
 
 #include <charconv>

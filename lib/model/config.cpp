@@ -1,3 +1,5 @@
+// make_config(): takes a checkpoint's hyper-parameters over one by one; each has a range, and each refusal names file,
+// field, found and expected. Types and defaults are format/hf_config's.
 #include "model/config.h"
 
 #include <charconv>

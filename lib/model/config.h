@@ -21,7 +21,8 @@ enum class TopkMethod { kGreedy, kGroupLimitedGreedy, kNoauxTc };
 
 struct Yarn {
   bool on = false;
-  double factor = 1, original_max_position_embeddings = 0, beta_fast = 32, beta_slow = 1, mscale = 1, mscale_all_dim = 0;
+  double factor = 1, original_max_position_embeddings = 0, beta_fast = 32, beta_slow = 1, mscale = 1,
+         mscale_all_dim = 0;
 };
 
 struct Config {

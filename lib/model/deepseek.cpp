@@ -1,3 +1,4 @@
+// The decoder: embedding, layers, head.
 #include "model/deepseek.h"
 
 #include "model/layers.h"

@@ -1,3 +1,5 @@
+// Roles and tensor names as tables, and the binding of a directory's tensors to them. Reads names, shapes and formats,
+// never numbers.
 #include "model/weights.h"
 
 #include <algorithm>

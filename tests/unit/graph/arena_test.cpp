@@ -1,3 +1,4 @@
+// Lifetimes and the scratch arena, on the tiny graph and on random ones.
 #include <random>
 
 #include "graph/limits.h"

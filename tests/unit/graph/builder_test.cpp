@@ -1,3 +1,4 @@
+// What the builder derives, and that the first mistake is told at the end.
 #include "tiny_graph.h"
 
 using namespace deepseam;

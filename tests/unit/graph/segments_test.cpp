@@ -1,3 +1,4 @@
+// Cutting a graph by devices.
 #include "graph/plan.h"
 #include "tiny_graph.h"
 

@@ -1,3 +1,4 @@
+// The FlatBuffers form: round trip, and bytes that are no graph or claim too much.
 #include <cstring>
 #include <random>
 

@@ -1,3 +1,4 @@
+// Each impossible value of a configuration is refused with its sentence.
 #include <doctest/doctest.h>
 
 #include <cmath>

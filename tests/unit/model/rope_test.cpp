@@ -1,3 +1,4 @@
+// RoPE constants against the published check values.
 #include <doctest/doctest.h>
 
 #include <cmath>

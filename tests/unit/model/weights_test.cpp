@@ -1,3 +1,4 @@
+// Roles, names, and directories that do not fit.
 #include "model/weights.h"
 
 #include <doctest/doctest.h>
