@@ -56,7 +56,7 @@ Machine::Machine() {
   library_ = dlopen(backend_path(), RTLD_NOW | RTLD_LOCAL);
   REQUIRE_MESSAGE(library_, dlerror());
   const auto entry = reinterpret_cast<dsb_main>(dlsym(library_, "ds_backend_main"));
-  REQUIRE(entry);
+  REQUIRE((entry != nullptr));
   Error error;
   uint32_t version = 0;
   require_ok(entry()->negotiate(DSB_ABI_VERSION, DSB_ABI_VERSION, &version, &error), error);

@@ -1,4 +1,7 @@
 // Low-rank adapters: each row follows its own sequence's adapter, and the result is that of merged weights.
+#include <cmath>
+#include <limits>
+
 #include "tiny.h"
 
 namespace conformance {

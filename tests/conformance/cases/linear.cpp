@@ -12,7 +12,9 @@ struct Case {
 
 void check_linear(const Case &c, bool lasting) {
   CAPTURE(deepseam::dtype_info(c.storage.dtype).name);
-  CAPTURE(c.in), CAPTURE(c.out), CAPTURE(c.rows);
+  CAPTURE(c.in);
+  CAPTURE(c.out);
+  CAPTURE(c.rows);
   Random random(c.in * 1000 + c.out);
   Weights weights;
   weights["w"] = make_tensor(random, c.storage, {c.out, c.in}, 1);

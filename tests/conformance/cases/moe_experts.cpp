@@ -81,7 +81,8 @@ graph::Graph make_graph(const Case &c) {
 
 void check_experts(const Case &c) {
   CAPTURE(deepseam::dtype_info(c.storage.dtype).name);
-  CAPTURE(c.width), CAPTURE(c.rows);
+  CAPTURE(c.width);
+  CAPTURE(c.rows);
   Random random(c.width);
   const Weights weights = make_weights(c, random);
   const Program program(make_graph(c), weights);
