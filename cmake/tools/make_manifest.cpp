@@ -4,11 +4,13 @@
 //                     [--name N --plugin-version V --os O --arch A]
 //
 // PLUGIN is loaded for its name, version, ABI version and whether it may be unloaded; with --name and --plugin-version
-// it is not loaded (a build for another machine). The glibc it needs is read off the symbol versions in the file. A
-// build tool for one machine at a time: it is not part of the library and trusts its input.
+// it is not loaded (a build for another machine). The glibc it needs is read off the symbol versions in the file. The
+// loader takes nothing that group or others may write, so that permission is withdrawn from both files and their
+// folders, whatever the builder's umask. A build tool: it is not part of the library and trusts its input.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -94,6 +96,15 @@ Status write_sidecar(Arguments &arguments) {
   return file.commit();
 }
 
+void withdraw_write_permission(const std::string &file) {
+  using std::filesystem::perms;
+  std::error_code ignored;  // where it cannot be changed, the loader will say what it found
+  for (const std::filesystem::path &path :
+       {std::filesystem::absolute(file), std::filesystem::absolute(file).parent_path()})
+    std::filesystem::permissions(path, perms::group_write | perms::others_write, std::filesystem::perm_options::remove,
+                                 ignored);
+}
+
 bool parse(int count, char **texts, Arguments &arguments) {
   Manifest &manifest = arguments.manifest;
   std::vector<std::string> files;
@@ -153,7 +164,11 @@ int main(int count, char **texts) {
     return 2;
   }
   const Status status = write_sidecar(arguments);
-  if (status.ok()) return 0;
+  if (status.ok()) {
+    withdraw_write_permission(arguments.plugin);
+    withdraw_write_permission(arguments.out);
+    return 0;
+  }
   std::fprintf(stderr, "deepseam-manifest: %s\n", status.message());
   return 1;
 }

@@ -78,10 +78,9 @@ Status Pool::check_range(const char *what, uint32_t block, uint32_t first_layer,
                          uint64_t size) const {
   if (block >= shape_.n_blocks)
     return fail(DS_E_ARGUMENT, "runtime", "%s: expected a block below %u, found %u", what, shape_.n_blocks, block);
-  if (n_layers == 0 || first_layer < shape_.first_layer ||
-      !within(first_layer - shape_.first_layer, n_layers, shape_.n_layers))
-    return fail(DS_E_ARGUMENT, "runtime", "%s: expected layers within [%u, %u), found [%u, %u + %u)", what,
-                shape_.first_layer, shape_.first_layer + shape_.n_layers, first_layer, first_layer, n_layers);
+  if (n_layers == 0 || !within(first_layer, n_layers, shape_.n_layers))
+    return fail(DS_E_ARGUMENT, "runtime", "%s: expected layers within the pool's %u, found %u from %u on", what,
+                shape_.n_layers, n_layers, first_layer);
   if (size != block_bytes(n_layers))
     return fail(DS_E_ARGUMENT, "runtime", "%s: expected %llu bytes, found %llu", what,
                 static_cast<unsigned long long>(block_bytes(n_layers)), static_cast<unsigned long long>(size));

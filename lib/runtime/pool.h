@@ -41,7 +41,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   Status resize(uint32_t n_blocks);
   // The following start work and return its ticket, or NULL if it is already done.
   Result<std::unique_ptr<Ticket>> copy_rows(std::span<const dsb_row_copy> copies);
-  // Layers [first_layer, first_layer + n_layers), numbered as in the pool's shape; into.size() is block_bytes(n).
+  // Layers [first_layer, first_layer + n_layers) of the pool's own, counted from 0; into.size() is block_bytes(n).
   Result<std::unique_ptr<Ticket>> read_block(uint32_t block, uint32_t first_layer, uint32_t n_layers,
                                              std::span<uint8_t> into);
   Result<std::unique_ptr<Ticket>> write_block(uint32_t block, uint32_t first_layer, uint32_t n_layers,
