@@ -18,6 +18,17 @@ import tokenizer_corpus  # noqa: E402
 
 SKIPPED = 77
 
+# Known ids, found by two independent implementations: (text, V2, V3), None where only one is known.
+VECTORS = [
+    ("Hello world", [17464, 1843], [19923, 2058]), (" Hello World!", [37727, 5427, 0], [45948, 4495, 3]), ("    Hello\n    Hello", [300, 37727, 185, 300, 37727], [361, 45948, 201, 361, 45948]),
+    ("\n\n\n", [185] * 3, [6328]), ("\t\n", [184, 185], [7028]), ("333333333", [18] * 9, [11722] * 3), ("' era", [6, 2906], [9, 9861]), ("it's", [260, 6, 82], [279, 734]),
+    ("C\u1eeda Vi\u1ec7t", [34, 32555, 242, 64, 23708, 32555, 216, 83], [37, 70712, 67, 19239, 96272]), ("ied 4 \u00bd months", [1052, 207, 19, 207, 19109, 4223], [1199, 223, 22, 223, 23951, 4447]),
+    (" this is \U0001F999.cpp", [437, 317, 12356, 99, 234, 13, 14743], [566, 344, 7351, 102, 250, 16, 85525]), ("\u65e5\u672c\u8a9e\u30c6\u30b9\u30c8", [10162, 13072, 239, 8550, 215, 50145, 52462], [88768, 109288]),
+    ("foo(12345)", [12435, 7, 16, 17, 18, 19, 20, 8], None), ("foo.bar(1234567)", None, [40897, 6229, 287, 10, 6895, 18009, 25, 11]), ("\r\n", [188, 185], [204, 201]),
+    ("The capital of France is", [549, 6077, 280, 7239, 317], [671, 6102, 294, 8760, 344]), ("User: hi\n\nAssistant:", [5726, 25, 2868, 185, 185, 77398, 25], None),
+    ("User: write a quick sort algorithm in python.\n\nAssistant:", [5726, 25, 3708, 245, 3399, 3734, 6712, 279, 9934, 13, 185, 185, 77398, 25], None),
+]
+
 
 def read_gguf(path):
     """The metadata of a GGUF file as a dict."""
@@ -102,6 +113,16 @@ def compare(name, driver, model, reference, strings, flags):
     return len(bad)
 
 
+def compare_vectors(name, driver, model, column):
+    cases = [(v[0], v[column]) for v in VECTORS if v[column] is not None]
+    got = ours(driver, model, [text.encode() for text, _ in cases], [])
+    bad = [(text, ids, mine) for (text, ids), mine in zip(cases, got) if ids != mine]
+    for text, ids, mine in bad:
+        print("%s: %r\n  expected %s\n  got      %s" % (name, text, ids, mine))
+    print("%s: %d known vectors, %d differ" % (name, len(cases), len(bad)))
+    return len(bad)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--driver", required=True)
@@ -119,6 +140,7 @@ def main():
     bad += compare("small", args.driver, small, Tokenizer.from_file(os.path.join(small, "tokenizer.json")), strings, [])
     v3 = os.path.join(args.tokenizers, "deepseek_v3")
     if os.path.exists(os.path.join(v3, "tokenizer.json")):
+        bad += compare_vectors("V3", args.driver, v3, 2)
         bad += compare("V3", args.driver, v3, Tokenizer.from_file(os.path.join(v3, "tokenizer.json")), strings, [])
         bad += compare("V3", args.driver, v3, Tokenizer.from_file(os.path.join(v3, "tokenizer.json")), strings[:1000], ["--blob"])
     else:
@@ -135,6 +157,7 @@ def main():
                 json.dump({"tokens": meta["tokenizer.ggml.tokens"], "types": meta["tokenizer.ggml.token_type"],
                            "merges": meta["tokenizer.ggml.merges"], "pre": meta["tokenizer.ggml.pre"]}, file)
             reference = Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
+            bad += compare_vectors("V2", args.driver, dump, 1)
             bad += compare("V2", args.driver, folder, reference, strings, [])
             bad += compare("V2 (GGUF arrays)", args.driver, dump, reference, strings, [])
     else:

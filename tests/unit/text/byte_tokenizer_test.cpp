@@ -8,7 +8,6 @@ using test::ids_of;
 TEST_CASE("byte tokenizer: one id for each byte, any bytes round-trip") {
   for (auto [vocab, bos, eos] : {std::tuple(264u, 0u, 1u), std::tuple(512u, 0u, 1u),
                                  std::tuple(102400u, 100000u, 100001u), std::tuple(264u, 263u, 0u)}) {
-    CAPTURE(vocab);
     auto tokenizer = test::byte_tokenizer(vocab, bos, eos);
     std::string all;
     for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
@@ -20,10 +19,9 @@ TEST_CASE("byte tokenizer: one id for each byte, any bytes round-trip") {
     for (Role role : {Role::kFimBegin, Role::kFimHole, Role::kFimEnd, Role::kUser, Role::kAssistant, Role::kEot})
       CHECK(tokenizer->role(role) < vocab);
     CHECK(tokenizer->vocab_size() == vocab);
-    for (uint32_t id = 0; id < vocab; ++id)
-      if (!tokenizer->has_token(id)) FAIL_CHECK("no token at " << id);
-    auto again = Tokenizer::from_blob({reinterpret_cast<const uint8_t *>(tokenizer->serialize().data()), 0}, "empty");
-    CHECK_FALSE(again.ok());
+    uint32_t without = 0;
+    for (uint32_t id = 0; id < tokenizer->vocab_size(); ++id) without += tokenizer->has_token(id) ? 0 : 1;
+    CHECK(without == 0);
   }
 }
 
