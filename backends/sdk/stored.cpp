@@ -59,7 +59,7 @@ Status take_parts(const dsb_weight_source &source, const char *role, StoredTenso
     if (!part.data) return fail(DS_E_ARGUMENT, "backend", "weight %s: part %u has no data", role, i);
     if (part.bytes != tensor->part_bytes()) return wrong(role, "bytes of a part", part.bytes, tensor->part_bytes());
     DS_TRY(check_scales(source, *tensor, part, role));
-    tensor->parts.push_back({static_cast<const uint8_t *>(part.data), part.scales});
+    tensor->parts[i] = {static_cast<const uint8_t *>(part.data), part.scales};
   }
   return {};
 }
@@ -137,7 +137,7 @@ Result<StoredTensor> view_of(const dsb_weight_source &source, DType dtype, const
     tensor.scale_rows = (tensor.rows - 1) / source.scale_block_rows + 1;
     tensor.scale_cols = (tensor.cols - 1) / source.scale_block_cols + 1;
   }
-  tensor.parts.reserve(source.n_parts);
+  tensor.parts.resize(source.n_parts);
   DS_TRY(take_parts(source, role, &tensor));
   return tensor;
 }
