@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """The checks of cmake/tools, each shown to fail on a planted violation and to pass without it."""
+import re
 import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-TOOLS = Path(__file__).parents[2] / "cmake" / "tools"
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT / "cmake" / "tools"
 sys.path.insert(0, str(TOOLS))
 
 import check_imports  # noqa: E402
@@ -14,6 +16,7 @@ import check_layers  # noqa: E402
 import check_size  # noqa: E402
 import check_symbols  # noqa: E402
 import check_words  # noqa: E402
+import count_results  # noqa: E402
 
 
 class Planted(unittest.TestCase):
@@ -291,6 +294,66 @@ class Words(Planted):
     def test_large_files(self):
         self.plant("tests/data/big.bin", "x" * ((1 << 20) + 1))
         self.assertIn("the limit is", check_words.check(self.root)[0])
+
+
+class Counting(Planted):
+    def count(self, *cases):
+        """What the counter says about a results file with these test cases."""
+        text = "<testsuite>" + "".join(cases) + "</testsuite>"
+        case_list = count_results.ElementTree.fromstring(text).findall("testcase")
+        results = [count_results.count(case) for case in case_list]
+        return [sum(result[i] for result in results) for i in range(3)], [note for result in results for note in result[3]]
+
+    def case(self, status, output="", extra=""):
+        return f'<testcase name="t" status="{status}">{extra}<system-out>{output}</system-out></testcase>'
+
+    DOCTEST = "[doctest] test cases:  12 |  {} passed | {} failed | 3 skipped"
+
+    def test_programs_that_count_count_as_their_cases(self):
+        passed = self.case("run", self.DOCTEST.format(12, 0))
+        failed = self.case("fail", self.DOCTEST.format(10, 2), "<failure/>")
+        self.assertEqual(self.count(passed, failed)[0], [22, 2, 0])
+        self.assertEqual(self.count(self.case("run", "Ran 38 tests in 2s\n\nOK (skipped=1)"))[0], [37, 0, 1])
+        self.assertEqual(self.count(self.case("run", "...\n7 passed, 0 failed, 2 skipped\n"))[0], [7, 0, 2])
+
+    def test_other_programs_count_as_one(self):
+        self.assertEqual(self.count(self.case("run", "hello"), self.case("fail", "no", "<failure/>"))[0], [1, 1, 0])
+
+    def test_a_crash_after_all_cases_passed_is_a_failure(self):
+        self.assertEqual(self.count(self.case("fail", self.DOCTEST.format(12, 0), "<failure/>"))[0], [12, 1, 0])
+
+    def test_a_skip_has_its_reason(self):
+        skip = self.case("notrun", "skipped: no compiler for Windows\n", '<skipped message="SKIP_RETURN_CODE=77"/>')
+        self.assertEqual(self.count(skip), ([0, 0, 1], ["skipped t: skipped: no compiler for Windows"]))
+
+    def test_a_program_that_is_not_there_is_a_failure(self):
+        missing = self.case("notrun", "", '<skipped message="Unable to find executable"/>')
+        fixture = self.case("notrun", "", '<skipped message="Fixture dependency failed"/>')
+        self.assertEqual(self.count(missing, fixture)[0], [0, 2, 0])
+
+
+class Documents(unittest.TestCase):
+    def test_the_c_code_of_the_readme_is_code_of_a_sample(self):
+        blocks = re.findall(r"```c\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+        samples = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "samples/c").glob("*.c"))
+        self.assertTrue(blocks)
+        for block in blocks:
+            self.assertIn(block, samples)
+
+    def test_links_of_documents_lead_somewhere(self):
+        for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "backends").rglob("*.md")]:
+            for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+                self.assertTrue((path.parent / target).exists(), f"{path.name}: {target}")
+
+    def test_the_architecture_names_every_layer(self):
+        text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+        for folder in check_layers.LAYERS:
+            self.assertIn(f"`lib/{folder}/`", text)
+        self.assertLess(text.count("\n"), 300)
+
+    def test_decisions_have_numbers_of_their_own(self):
+        numbers = [path.name[:4] for path in (ROOT / "docs/decisions").glob("[0-9]*.md")]
+        self.assertEqual(len(numbers), len(set(numbers)))
 
 
 if __name__ == "__main__":
