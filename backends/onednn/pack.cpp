@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "base/half.h"
+#include "sdk/half.h"
 
 namespace deepseam::onednn {
 namespace {
