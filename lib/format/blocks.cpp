@@ -24,9 +24,6 @@ inline float round_even(float x) {
 
 inline float magnitude(float x) { return std::bit_cast<float>(std::bit_cast<uint32_t>(x) & 0x7fffffffu); }
 
-// The scale of a block as stored. Only called with 0 <= d < 65520.
-inline float rounded_f16(float d) { return f16_to_f32(f32_to_f16(d)); }
-
 Status refuse(DType dtype, const RowsName &name, uint64_t row, uint64_t col, float value) {
   const char *what = std::isnan(value) ? "NaN" : std::isinf(value) ? "infinite" : "too large";
   return fail(DS_E_FORMAT, "format", "tensor '%s', row %llu, column %llu: %s (%g) cannot be stored as %s", name.tensor,

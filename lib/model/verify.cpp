@@ -30,6 +30,7 @@ class Verification {
       ++report_.tensors;
       report_.bytes += tensor.range.bytes + tensor.scales.range.bytes;
     }
+    if (!advance(total_)) return Status(DS_E_STOPPED);  // scales are read but not counted one by one
     return std::move(report_);
   }
 
