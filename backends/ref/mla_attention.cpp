@@ -50,9 +50,9 @@ struct Mla {
 // Turns interleaved pairs by position * inv_freq.
 void rotate(const Mla &mla, const float *x, uint32_t position, float *y) {
   for (uint32_t j = 0; j < mla.dr / 2; ++j) {
-    const double angle = position * mla.inv_freq[j];
-    const float c = static_cast<float>(std::cos(angle) * mla.rope_scale);
-    const float s = static_cast<float>(std::sin(angle) * mla.rope_scale);
+    const sdk::SinCos angle = sdk::exact_sincos(position * mla.inv_freq[j]);
+    const float c = static_cast<float>(angle.cos * mla.rope_scale);
+    const float s = static_cast<float>(angle.sin * mla.rope_scale);
     const float even = x[2 * j], odd = x[2 * j + 1];
     y[2 * j] = even * c - odd * s;
     y[2 * j + 1] = even * s + odd * c;

@@ -1,8 +1,8 @@
-// exp in float64 with the same bits on every machine.
+// exp, sine and cosine in float64 with the same bits on every machine.
 //
-// libm chooses its exp by the processor it runs on, and the choices differ in the last bit. Where a bit decides a token
-// or ends up in a cached row, that is not good enough: this one uses only operations that IEEE 754 defines to the bit
-// (and the build forbids fusing them). Error below 1 ulp.
+// libm chooses its functions by the processor it runs on, and the choices differ in the last bit. Where a bit decides a
+// token or ends up in a cached row, that is not good enough: these use only operations that IEEE 754 defines to the bit
+// (and the build forbids fusing them). Errors are about 1 ulp.
 #pragma once
 
 #include <bit>
@@ -37,5 +37,38 @@ inline double exact_sigmoid(double x) {
 }
 
 inline float exact_silu(float x) { return static_cast<float>(x * exact_sigmoid(x)); }
+
+struct SinCos {
+  double sin = 0, cos = 1;
+};
+
+// For |x| up to 2^20, which positions times frequencies stay below. x is brought to [-pi/4, pi/4] by pi/2 in three
+// pieces, of which the first two have 33 bits: their multiples are exact.
+inline SinCos exact_sincos(double x) {
+  constexpr double kShift = 0x1.8p52;
+  const double turns = x * 6.36619772367581382433e-01 + kShift;  // 2 / pi
+  const double n = turns - kShift;
+  const double r = ((x - n * 0x1.921fb544p0) - n * 0x1.0b4611a6p-34) - n * 0x1.3198a2e037073p-69;
+  const double r2 = r * r;
+  double s = 1.0 / 355687428096000.0, c = 1.0 / 20922789888000.0;  // 1 / 17!, 1 / 16!
+  constexpr double kSin[] = {-1.0 / 1307674368000.0, 1.0 / 6227020800.0, -1.0 / 39916800.0, 1.0 / 362880.0,
+                             -1.0 / 5040.0,          1.0 / 120.0,        -1.0 / 6.0};
+  constexpr double kCos[] = {
+      -1.0 / 87178291200.0, 1.0 / 479001600.0, -1.0 / 3628800.0, 1.0 / 40320.0, -1.0 / 720.0, 1.0 / 24.0, -0.5};
+  for (double term : kSin) s = s * r2 + term;
+  for (double term : kCos) c = c * r2 + term;
+  s = r + r * r2 * s;
+  c = 1.0 + r2 * c;
+  switch (static_cast<int64_t>(n) & 3) {
+    case 0:
+      return {s, c};
+    case 1:
+      return {c, -s};
+    case 2:
+      return {-s, -c};
+    default:
+      return {-c, s};
+  }
+}
 
 }  // namespace deepseam::sdk

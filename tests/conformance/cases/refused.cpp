@@ -29,9 +29,8 @@ struct Bench {
   }
 };
 
-std::vector<Wrong> wrong_steps(Bench &bench) {
-  dsb_sampler *sampler = bench.sampler.sampler, *other = bench.other.sampler;
-  uint32_t *word = &bench.word;
+// What concerns the step as a whole and its rows.
+std::vector<Wrong> wrong_rows(Bench &bench) {
   const uint32_t *drafts = bench.drafts.data();
   return {
       {"no entry", [](Step &s) { s.entry = 0; }},
@@ -69,6 +68,14 @@ std::vector<Wrong> wrong_steps(Bench &bench) {
       {"mask with a bit of no row", [](Step &s) { s.ancestors[2] |= 1u << 31; }},
       {"mask out of range", [](Step &s) { s.rows[4].mask_offset = 3; }},
       {"mask far out of range", [](Step &s) { s.rows[4].mask_offset = DSB_NONE - 1; }},
+  };
+}
+
+// What concerns its sequences, the pool and repeat.
+std::vector<Wrong> wrong_seqs(Bench &bench) {
+  dsb_sampler *sampler = bench.sampler.sampler, *other = bench.other.sampler;
+  uint32_t *word = &bench.word;
+  return {
       {"no pool", [](Step &s) { s.pool = nullptr; }},
       {"slot out of range", [](Step &s) { s.seqs[0].seq_slot = 8; }},
       {"slot twice", [](Step &s) { s.seqs[0].seq_slot = 1; }},
@@ -102,6 +109,12 @@ std::vector<Wrong> wrong_steps(Bench &bench) {
        }},
       {"repeat without end", [](Step &s) { s.repeat = UINT32_MAX; }},
   };
+}
+
+std::vector<Wrong> wrong_steps(Bench &bench) {
+  std::vector<Wrong> all = wrong_rows(bench);
+  for (Wrong &wrong : wrong_seqs(bench)) all.push_back(std::move(wrong));
+  return all;
 }
 
 }  // namespace
