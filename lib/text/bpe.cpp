@@ -8,6 +8,8 @@ namespace deepseam::text {
 namespace {
 
 constexpr size_t kScanLimit = 48;  // symbols of a piece that is merged by scanning
+constexpr size_t kLongestProbe = 512;
+constexpr uint64_t kSalts = 16;
 constexpr uint32_t kPollSteps = 8192;
 constexpr uint32_t kNone = UINT32_MAX;
 constexpr uint32_t kGone = UINT32_MAX;  // id of a symbol that became part of its left neighbour
@@ -112,16 +114,24 @@ MergeTable::MergeTable(std::span<const Merge> merges) {
   if (merges.empty()) return;
   size_t slots = 16;
   while (slots < merges.size() * 2) slots *= 2;
-  entries_.resize(slots);
   mask_ = slots - 1;
+  // Pairs chosen to collide would make probes long: then another salt, for which they were not chosen.
+  while (!fill(merges, salt_ < kSalts ? kLongestProbe : slots)) ++salt_;
+}
+
+bool MergeTable::fill(std::span<const Merge> merges, size_t longest_probe) {
+  entries_.assign(mask_ + 1, Entry());
   for (size_t rank = 0; rank < merges.size(); ++rank) {
     const Merge &merge = merges[rank];
     size_t slot = hash(merge.left, merge.right) & mask_;
-    while (entries_[slot].rank != UINT32_MAX &&
-           (entries_[slot].left != merge.left || entries_[slot].right != merge.right))
-      slot = (slot + 1) & mask_;
+    size_t probe = 0;
+    for (; entries_[slot].rank != UINT32_MAX; slot = (slot + 1) & mask_) {
+      if (entries_[slot].left == merge.left && entries_[slot].right == merge.right) break;
+      if (++probe > longest_probe) return false;
+    }
     entries_[slot] = {merge.left, merge.right, static_cast<uint32_t>(rank), merge.result};
   }
+  return true;
 }
 
 std::vector<Merge> MergeTable::ordered() const {

@@ -36,12 +36,15 @@ class MergeTable {
   std::vector<Merge> ordered() const;  // by rank
 
  private:
-  static size_t hash(uint32_t left, uint32_t right) {
-    uint64_t key = (uint64_t{left} << 32 | right) * 0x9E3779B97F4A7C15u;
+  size_t hash(uint32_t left, uint32_t right) const {
+    uint64_t key = ((uint64_t{left} << 32 | right) ^ salt_) * 0x9E3779B97F4A7C15u;
+    key = (key ^ (key >> 29)) * 0xBF58476D1CE4E5B9u;
     return static_cast<size_t>(key ^ (key >> 32));
   }
+  bool fill(std::span<const Merge> merges, size_t longest_probe);
   std::vector<Entry> entries_;  // open addressing, at most half full; rank UINT32_MAX is an empty slot
   size_t mask_ = 0;
+  uint64_t salt_ = 0;
 };
 
 // Memory of one call, reused from piece to piece.

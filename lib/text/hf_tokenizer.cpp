@@ -2,13 +2,10 @@
 //
 // Read generically: patterns, added tokens and merges come from the file, nothing from its name. What is not understood
 // is refused with the field's name rather than skipped, because it would change ids silently.
-#include <algorithm>
-
 #include "base/json.h"
 #include "text/byte_map.h"
 #include "text/families.h"
 #include "text/tokenizer_tables.h"
-#include "text/utf8_stream.h"
 
 namespace deepseam::text {
 namespace {
@@ -126,6 +123,7 @@ class HfReader {
     std::string type = text_of(model["type"], "BPE");
     if (type != "BPE") return unsupported("model", type);
     if (model["byte_fallback"].boolean().value_or(false)) return refuse("model.byte_fallback", "true, expected false");
+    if (model["dropout"].number().value_or(0) != 0) return refuse("model.dropout", "set, expected null");
     for (const char *field : {"continuing_subword_prefix", "end_of_word_suffix", "unk_token"})
       if (!text_of(model[field]).empty()) return refuse((std::string("model.") + field).c_str(), "set, expected null");
     parts_.ignore_merges = model["ignore_merges"].boolean().value_or(false);

@@ -9,8 +9,11 @@
 namespace deepseam::text {
 namespace {
 
-uint64_t hash_text(std::string_view text) {
-  return hash64({reinterpret_cast<const uint8_t *>(text.data()), text.size()});
+constexpr size_t kLongestProbe = 512;
+constexpr uint64_t kSeeds = 16;
+
+uint64_t hash_text(std::string_view text, uint64_t seed) {
+  return hash64({reinterpret_cast<const uint8_t *>(text.data()), text.size()}, seed);
 }
 
 Status check_merges(const TokenizerParts &parts) {
@@ -38,8 +41,8 @@ Status index_texts(TokenizerTables *tables) {
     uint8_t flags = texts.flags[id];
     if (text.empty()) continue;
     if (text.size() > kMaxTokenBytes)
-      return fail(DS_E_FORMAT, "tokenizer", "%s: token %u has %zu bytes, at most %zu are possible", tables->name.c_str(), id,
-                  text.size(), kMaxTokenBytes);
+      return fail(DS_E_FORMAT, "tokenizer", "%s: token %u has %zu bytes, at most %zu are possible",
+                  tables->name.c_str(), id, text.size(), kMaxTokenBytes);
     if (flags & kTokenAdded) {
       if (text.size() > kMaxAddedBytes)
         return fail(DS_E_FORMAT, "tokenizer", "%s: added token %u has %zu bytes, at most %zu are possible",
@@ -105,29 +108,37 @@ void TextIndex::reserve(size_t count) {
   used_ = 0;
 }
 
-size_t TextIndex::slot(const TokenTexts &texts, std::string_view text) const {
+size_t TextIndex::slot(const TokenTexts &texts, std::string_view text, size_t *probe) const {
   size_t mask = slots_.size() - 1;
-  size_t at = hash_text(text) & mask;
-  while (slots_[at] != kNoToken && texts[slots_[at]] != text) at = (at + 1) & mask;
+  size_t at = hash_text(text, seed_) & mask;
+  for (*probe = 0; slots_[at] != kNoToken && texts[slots_[at]] != text; ++*probe) at = (at + 1) & mask;
   return at;
 }
 
+void TextIndex::rebuild(const TokenTexts &texts, size_t count) {
+  std::vector<uint32_t> old = std::move(slots_);
+  reserve(count);
+  for (uint32_t other : old)
+    if (other != kNoToken) add(texts, other);
+}
+
 bool TextIndex::add(const TokenTexts &texts, uint32_t id) {
-  if (used_ * 2 >= slots_.size()) {
-    std::vector<uint32_t> old = std::move(slots_);
-    reserve(old.size() * 2);
-    for (uint32_t other : old)
-      if (other != kNoToken) add(texts, other);
-  }
-  size_t at = slot(texts, texts[id]);
+  if (used_ * 2 >= slots_.size()) rebuild(texts, slots_.size());
+  size_t probe;
+  size_t at = slot(texts, texts[id], &probe);
   if (slots_[at] != kNoToken) return false;
   slots_[at] = id;
   ++used_;
+  if (probe > kLongestProbe && seed_ < kSeeds) {
+    ++seed_;
+    rebuild(texts, used_);
+  }
   return true;
 }
 
 uint32_t TextIndex::find(const TokenTexts &texts, std::string_view text) const {
-  return slots_.empty() || text.empty() ? kNoToken : slots_[slot(texts, text)];
+  size_t probe;
+  return slots_.empty() || text.empty() ? kNoToken : slots_[slot(texts, text, &probe)];
 }
 
 bool looks_like_mark(std::string_view text) { return text.size() > 2 && text.front() == '<' && text.back() == '>'; }

@@ -56,9 +56,12 @@ class TextIndex {
   uint32_t find(const TokenTexts &texts, std::string_view text) const;
 
  private:
-  size_t slot(const TokenTexts &texts, std::string_view text) const;
+  // Where the text is or belongs, and in *probe how many slots were passed on the way.
+  size_t slot(const TokenTexts &texts, std::string_view text, size_t *probe) const;
+  void rebuild(const TokenTexts &texts, size_t count);
   std::vector<uint32_t> slots_;  // open addressing, kNoToken is empty
   size_t used_ = 0;
+  uint64_t seed_ = 0;  // another one where texts were chosen to collide
 };
 
 struct TokenizerParts {

@@ -131,6 +131,7 @@ TEST_CASE("tokenizer.json: what is not understood is refused by name") {
   refused(replaced(good, "\"type\":\"BPE\"", "\"type\":\"Unigram\""), DS_E_UNSUPPORTED, "Unigram");
   refused(file(kByteLevel, "\"ab\":256", "\"a b\"", ",\"byte_fallback\":true"), DS_E_FORMAT, "byte_fallback");
   refused(file(kByteLevel, "\"ab\":256", "\"a b\"", ",\"unk_token\":\"x\""), DS_E_FORMAT, "unk_token");
+  refused(file(kByteLevel, "\"ab\":256", "\"a b\"", ",\"dropout\":0.1"), DS_E_FORMAT, "dropout");
   refused(file(kByteLevel, "\"ab\":256", "\"a c\""), DS_E_FORMAT, "merges[0]");
   refused(file(kByteLevel, "\"ab\":256", "\"ab\""), DS_E_FORMAT, "merges[0]");
   refused(file(kByteLevel, "\"ab\":256", "7"), DS_E_FORMAT, "merges[0]");
