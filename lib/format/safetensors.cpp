@@ -81,6 +81,9 @@ class HeaderReader {
           .at(name, 0)
           .bytes(8, source_->size());
     DS_TRY(source_->read_at(0, length));
+    if (std::memcmp(length, "version ", 8) == 0)
+      return fail(DS_E_FORMAT, "safetensors", "%s is a Git LFS pointer: the real file was not downloaded", name.c_str())
+          .at(name, 0);
     header_bytes_ = 0;
     for (int i = 7; i >= 0; --i) header_bytes_ = header_bytes_ << 8 | length[i];
     if (header_bytes_ > kMaxHeaderBytes)

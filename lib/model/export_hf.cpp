@@ -58,12 +58,13 @@ Status write_tensors(const ModelFiles &source, const std::vector<Exported> &tens
                      const WorkOptions &work) {
   std::vector<TensorInfo> infos;
   std::vector<RowRange> pieces;
-  uint64_t total = 0, done = 0;
+  uint64_t total = 0, done = 0, largest = 0;
   for (uint32_t i = 0; i < tensors.size(); ++i) {
     infos.push_back(tensors[i].info);
     total += tensors[i].info.elements() * sizeof(float);
     cut_rows(tensors[i].info.shape, i, 1, &pieces);
   }
+  for (const RowRange &piece : pieces) largest = std::max(largest, piece.n_rows * tensors[piece.part].info.cols());
   DS_TRY_VALUE(const std::string header, safetensors_header(infos));
   DS_TRY_VALUE(AtomicFile file, AtomicFile::create(path));
   DS_TRY(file.append({reinterpret_cast<const uint8_t *>(header.data()), header.size()}));
@@ -79,7 +80,7 @@ Status write_tensors(const ModelFiles &source, const std::vector<Exported> &tens
     done += bytes;
     return work.progress && !work.progress(done, total) ? Status(DS_E_STOPPED) : Status();
   };
-  DS_TRY(run_ordered(work, pieces.size(), make, use));
+  DS_TRY(run_ordered(work, pieces.size(), largest, make, use));
   return file.commit();
 }
 

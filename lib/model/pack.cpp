@@ -76,7 +76,7 @@ class Packer {
         writer_.begin_tensor(weight.spec.role, target.dtype, weight.spec.shape, target.block_rows, target.block_cols));
     scales_.clear();
     DS_TRY(run_ordered(
-        options_.work, pieces.size(),
+        options_.work, pieces.size(), pieces.empty() ? 0 : pieces[0].n_rows * weight.parts[0]->cols(),
         [&](uint64_t i, WorkSlot *slot) { return make(*weight.parts[pieces[i].part], pieces[i], target, slot); },
         [&](uint64_t, const WorkSlot &slot) { return use(slot); }));
     if (target.block_rows) {

@@ -9,6 +9,7 @@ namespace deepseam::model {
 namespace {
 
 constexpr uint64_t kPieceElements = uint64_t{256} << 10;
+constexpr uint64_t kBatchElements = uint64_t{64} << 20;
 constexpr uint64_t kTasksPerThread = 4;  // so that one slow task does not leave the others idle for long
 
 struct Batch {
@@ -51,9 +52,12 @@ void cut_rows(const std::vector<uint64_t> &shape, uint32_t part, uint64_t multip
       pieces->push_back({part, matrix * rows + row, std::min(step, rows - row)});
 }
 
-Status run_ordered(const WorkOptions &work, uint64_t n, const std::function<Status(uint64_t, WorkSlot *)> &make,
+Status run_ordered(const WorkOptions &work, uint64_t n, uint64_t elements,
+                   const std::function<Status(uint64_t, WorkSlot *)> &make,
                    const std::function<Status(uint64_t, const WorkSlot &)> &use) {
-  const uint64_t width = work.runner ? work.runner->width() * kTasksPerThread : 1;
+  const uint64_t threads = work.runner ? work.runner->width() : 1;
+  const uint64_t fitting = std::max(kBatchElements / std::max<uint64_t>(elements, 1), threads);
+  const uint64_t width = work.runner ? std::min(threads * kTasksPerThread, fitting) : 1;
   std::vector<WorkSlot> slots(std::min(width, n));
   for (uint64_t first = 0; first < n; first += slots.size()) {
     const uint32_t count = static_cast<uint32_t>(std::min<uint64_t>(slots.size(), n - first));

@@ -31,7 +31,9 @@ struct WorkSlot {
 
 // Calls make(i, slot) for i = 0 … n-1 in batches on the runner's threads, then use(i, slot) for each of the batch, in
 // order, on the calling thread. The first failure ends it; cancelling is seen before every task.
-Status run_ordered(const WorkOptions &work, uint64_t n, const std::function<Status(uint64_t, WorkSlot *)> &make,
+// `elements` is the size of the largest task: large ones are fewer at a time, so that a batch stays near 256 MB.
+Status run_ordered(const WorkOptions &work, uint64_t n, uint64_t elements,
+                   const std::function<Status(uint64_t, WorkSlot *)> &make,
                    const std::function<Status(uint64_t, const WorkSlot &)> &use);
 
 }  // namespace deepseam::model

@@ -102,7 +102,7 @@ class Synthesis {
       done_ += slot.bytes.size();
       return options_.work.progress && !options_.work.progress(done_, total_) ? Status(DS_E_STOPPED) : Status();
     };
-    DS_TRY(run_ordered(options_.work, pieces.size(), make, use));
+    DS_TRY(run_ordered(options_.work, pieces.size(), pieces.empty() ? 0 : pieces[0].n_rows * shape.back(), make, use));
     if (block) DS_TRY(writer_.append_scales(scales_));
     return writer_.end_tensor();
   }

@@ -85,7 +85,7 @@ class Verification {
     const auto use = [&](uint64_t i, const WorkSlot &) {
       return advance(pieces[i].n_rows * row_bytes(tensor.dtype, tensor.cols())) ? Status() : Status(DS_E_STOPPED);
     };
-    Status status = run_ordered(work_, pieces.size(), make, use);
+    Status status = run_ordered(work_, pieces.size(), pieces.empty() ? 0 : pieces[0].n_rows * tensor.cols(), make, use);
     if (status.ok()) return {};
     if (stopped(status)) return status;
     add(tensor.name, status);

@@ -94,6 +94,11 @@ TEST_CASE("a lying header length costs nothing") {
   CHECK_FAILS(read_safetensors(memory_source("x", std::string(8, '\0'))), DS_E_FORMAT, "does not begin with '{'");
 }
 
+TEST_CASE("a Git LFS pointer is called one") {
+  CHECK_FAILS(read_safetensors(memory_source("x", "version https://git-lfs.github.com/spec/v1\noid sha256:00\n")),
+              DS_E_FORMAT, "Git LFS pointer");
+}
+
 TEST_CASE("a cut file is refused at every length") {
   const std::string whole =
       safetensors_file(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}})", "0123456789ab");
