@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstring>
 #include <string>
 
 namespace {
@@ -69,13 +70,15 @@ TEST_CASE("the real library offers every slot") {
   REQUIRE(open(REAL_LIBRARY, &library) == DS_OK);
   CHECK(library.api.struct_size == sizeof(ds_api));
   CHECK(library.api.library_abi == DS_ABI_VERSION);
-#define DS_SLOT(type, name, parameters) CHECK(library.api.name != &ds_missing_##name);
-#define DS_SLOT_VOID(name, parameters) CHECK(library.api.name != &ds_missing_##name);
-#define DS_SLOT_VALUE(type, name, parameters, missing) CHECK(library.api.name != &ds_missing_##name);
+  int absent = 0;
+#define DS_SLOT(type, name, parameters) absent += library.api.name == &ds_missing_##name;
+#define DS_SLOT_VOID(name, parameters) absent += library.api.name == &ds_missing_##name;
+#define DS_SLOT_VALUE(type, name, parameters, missing) absent += library.api.name == &ds_missing_##name;
 #include "deepseam/api.def"
 #undef DS_SLOT
 #undef DS_SLOT_VOID
 #undef DS_SLOT_VALUE
+  CHECK(absent == 0);
   CHECK(std::string(library.api.version_string()) == DS_VERSION_STRING);
   ds_library_close(&library);
 }
@@ -91,7 +94,7 @@ TEST_CASE("the real library refuses programs of another ABI and tables of imposs
   ds_error error = fresh();
   CHECK(get_api(DS_ABI_VERSION + 1, &api, &error) == DS_E_ABI);
   CHECK(get_api(DS_ABI_VERSION + (1u << 16), &api, &error) == DS_E_ABI);
-  CHECK(api.runtime_create == nullptr);
+  CHECK((api.runtime_create == nullptr));
   api.struct_size = 16;
   CHECK(get_api(DS_ABI_VERSION, &api, &error) == DS_E_STRUCT);
   CHECK(get_api(DS_ABI_VERSION, nullptr, &error) == DS_E_ARGUMENT);

@@ -41,7 +41,7 @@ Host open_host(const ds_runtime_options *options, const char *backend) {
   model.flags = DS_MODEL_DETERMINISTIC;
   model.source = &source.head;
   model.backend = {backend, DS_STRLEN};
-  model.context_length = 4096;
+  model.context_length = 2048;
   model.max_sequences = 4;
   require(ds_model_open(host.runtime, &model, &host.model, &error), error);
   require(ds_session_create(host.model, nullptr, &host.session, &error), error);
@@ -100,7 +100,7 @@ const std::vector<uint32_t> &expected() {
 
 ds_job *start_long_job(const Host &host) {
   const ds_text_input input = text_input(kPrompt);
-  const ds_params parameters = params(4000);
+  const ds_params parameters = params(1900);
   ds_error error = fresh_error();
   ds_job *job = nullptr;
   require(ds_job_start(host.session, &input.head, &parameters, nullptr, &job, &error), error);

@@ -58,7 +58,7 @@ struct Guest {
     model_options.flags = DS_MODEL_DETERMINISTIC;
     model_options.source = &source.head;
     model_options.backend = {backend, DS_STRLEN};
-    model_options.context_length = 4096;
+    model_options.context_length = 2048;
     check(library.api.model_open(runtime, &model_options, &model, &error), "model_open");
     check(library.api.session_create(model, nullptr, &session, &error), "session_create");
   }
@@ -90,7 +90,7 @@ struct Guest {
   }
   ds_job *start() {
     const ds_text_input text = input();
-    const ds_params parameters = params(4000);
+    const ds_params parameters = params(1900);
     ds_job *job = nullptr;
     check(library.api.job_start(session, &text.head, &parameters, nullptr, &job, &error), "job_start");
     for (uint64_t size = 0; !size;) {
