@@ -60,7 +60,6 @@ void fill_chat(const Options &o, Request *r) {
   r->chat_input.messages = r->messages.data();
   r->chat_input.n_messages = r->messages.size();
   r->chat_input.chat_template = text(o.chat_template);
-  r->chat_input.flags = o.special ? DS_CHAT_PARSE_SPECIAL : 0;
 }
 
 void fill_input(const Options &o, Request *r) {
