@@ -51,24 +51,22 @@ std::vector<Share> schedule(std::span<const BranchView> branches, const StepLimi
                    [&](uint32_t a, uint32_t b) { return branches[a].served < branches[b].served; });
 
   std::vector<Share> shares;
+  if (order.empty()) return shares;
   Room room{limits.max_rows, limits.max_seqs, limits.max_logit_rows};
   const bool prompts = std::ranges::any_of(order, [&](uint32_t i) { return !branches[i].decoding; });
   const bool decoding = std::ranges::any_of(order, [&](uint32_t i) { return branches[i].decoding; });
-  // Text may not lock prompts out: if any waits, one sequence and one row (that may want logits) stay free for it.
-  Room for_text = room;
-  if (prompts && decoding) {
-    for_text.rows -= for_text.rows > 1;
-    for_text.seqs -= for_text.seqs > 1;
-    for_text.logit_rows -= for_text.logit_rows > 1;
+  const bool narrow = room.rows < 2 || room.seqs < 2 || room.logit_rows < 2;
+  const bool prompts_only = prompts && decoding && narrow && !branches[order[0]].decoding;
+  // Text may not lock prompts out: if any waits, one sequence and one row (that may want logits) stay free for it. A
+  // step without room for both goes to whoever was served least.
+  const uint32_t kept = prompts && decoding && !narrow ? 1 : 0;
+  if (!prompts_only) {
+    room = {room.rows - kept, room.seqs - kept, room.logit_rows - kept};
+    for (uint32_t i : order)
+      if (branches[i].decoding) give(branches[i], i, 1, &room, &shares);
+    room = {room.rows + kept, room.seqs + kept, room.logit_rows + kept};
   }
-  const Room before = for_text;
-  for (uint32_t i : order)
-    if (branches[i].decoding) give(branches[i], i, 1, &for_text, &shares);
-  room.rows -= before.rows - for_text.rows;
-  room.seqs -= before.seqs - for_text.seqs;
-  room.logit_rows -= before.logit_rows - for_text.logit_rows;
-
-  room.rows = std::min(room.rows, prompt_rows(branches, limits, decoding));
+  room.rows = std::min(room.rows, prompt_rows(branches, limits, decoding && !prompts_only));
   for (uint32_t i : order)
     if (!branches[i].decoding) give(branches[i], i, branches[i].wanted, &room, &shares);
   return shares;

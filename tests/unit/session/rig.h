@@ -21,9 +21,9 @@
 
 namespace deepseam::session {
 
-#define DS_REQUIRE_OK(result)                                             \
-  do {                                                                    \
-    const ::deepseam::Status ds_require_status = (result);                \
+#define DS_REQUIRE_OK(result)                                                          \
+  do {                                                                                 \
+    const ::deepseam::Status ds_require_status = (result);                             \
     REQUIRE_MESSAGE(ds_require_status.ok(), std::string(ds_require_status.message())); \
   } while (0)
 
