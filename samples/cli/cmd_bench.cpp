@@ -210,7 +210,7 @@ int run_bench(const Options &options) {
   check(ds_model_info(model.get(), &raw, &error), error);
   const Handle<ds_info> info(raw);
   const uint64_t vocab = info_u64(info.get(), "vocab", 512);
-  const uint64_t token_bytes = info_u64(info.get(), "weights.bytes_per_token");
+  const uint64_t token_bytes = info_u64(info.get(), "bytes_per_token");
   std::vector<Case> list = cases(options);
   for (uint32_t run = 0; run < std::max(options.repetitions, 1u); ++run)
     for (Case &c : list)
