@@ -6,26 +6,17 @@
 #include <cstring>
 #include <new>
 
+#include "base/cut_text.h"
+
 namespace deepseam {
 namespace {
-
-// Drops the half of a character that cutting left at the end of `text`.
-void mend_end(char *text) noexcept {
-  const size_t size = std::strlen(text);
-  size_t begin = size;  // of the last character
-  while (begin > 0 && size - begin < 3 && (text[begin - 1] & 0xc0) == 0x80) --begin;
-  if (begin == 0) return;
-  const unsigned char lead = static_cast<unsigned char>(text[begin - 1]);
-  const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
-  if (size - (begin - 1) < length) text[begin - 1] = 0;
-}
 
 template <size_t N>
 void copy_text(char (&to)[N], const char *from) noexcept {
   const size_t size = std::min(std::strlen(from), N - 1);
   std::memcpy(to, from, size);
   to[size] = 0;
-  if (from[size]) mend_end(to);
+  if (from[size]) drop_cut_character(to);
 }
 
 // Long paths lose their front: the file name is what a reader needs.
@@ -100,7 +91,7 @@ Status fail(ds_status code, const char *domain, const char *format, ...) noexcep
   const int size = std::vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
   if (size < 0) text[0] = 0;
-  if (size >= static_cast<int>(sizeof text)) mend_end(text);
+  if (size >= static_cast<int>(sizeof text)) drop_cut_character(text);
   try {
     Failure failure;
     copy_text(failure.domain, domain);
