@@ -71,17 +71,18 @@ Result<std::vector<SplitRule>> family_rules(std::string_view pre_type) {
 
 ChatFamily choose_chat_family(std::string_view chat_template, const TokenTexts &texts) {
   if (!chat_template.empty()) return detect_chat_family(chat_template);
-  bool has_user = false, has_think = false, has_bos = false;
+  bool has_user = false, has_think = false;
+  uint32_t bos = kNoToken;
   for (uint32_t id = 0; id < texts.count(); ++id) {
     if (!(texts.flags[id] & kTokenAdded)) continue;
     has_user = has_user || texts[id] == role_text(Role::kUser);
     has_think = has_think || texts[id] == role_text(Role::kThinkBegin);
-    has_bos = has_bos || texts[id] == role_text(Role::kBos);
+    if (texts[id] == role_text(Role::kBos)) bos = id;
   }
-  if (!has_bos) return ChatFamily::kNone;
+  if (bos == kNoToken) return ChatFamily::kNone;
   if (!has_user) return ChatFamily::kV2;
   if (has_think) return ChatFamily::kR1;
-  return texts.count() < 110000 ? ChatFamily::kV25 : ChatFamily::kV3;
+  return bos == 0 ? ChatFamily::kV3 : ChatFamily::kV25;  // V2 vocabularies have their marks at the end
 }
 
 std::string_view byte_level_pattern() {

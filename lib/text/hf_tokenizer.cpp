@@ -14,7 +14,10 @@ std::string text_of(Json value, std::string_view fallback = {}) { return std::st
 
 class HfReader {
  public:
-  HfReader(Json root, Json config, const std::string &name) : root_(root), config_(config) { parts_.name = name; }
+  HfReader(Json root, Json config, const std::string &name, std::string_view chat_template)
+      : root_(root), config_(config), chat_template_(chat_template) {
+    parts_.name = name;
+  }
 
   Result<Tokenizer::Pointer> read() {
     if (!root_.is_object()) return refuse("the document", "not an object");
@@ -269,8 +272,9 @@ class HfReader {
     return {};
   }
 
-  // One template, or a list of named ones of which "default" counts.
+  // A file of its own, one template, or a list of named ones of which "default" counts.
   std::string_view chat_template() const {
+    if (!chat_template_.empty()) return chat_template_;
     Json value = config_["chat_template"];
     for (size_t i = 0; value.is_array() && i < value.size(); ++i)
       if (value.at(i)["name"].text() == "default") return value.at(i)["template"].text().value_or("");
@@ -278,19 +282,20 @@ class HfReader {
   }
 
   Json root_, config_, vocab_;
+  std::string_view chat_template_;
   TokenizerParts parts_;
 };
 
 }  // namespace
 
 Result<Tokenizer::Pointer> Tokenizer::from_hf(std::string_view tokenizer_json, std::string_view tokenizer_config_json,
-                                              const std::string &name) {
+                                              const std::string &name, std::string_view chat_template) {
   DS_TRY_VALUE(auto document, parse_json(name, tokenizer_json));
   std::shared_ptr<const JsonDocument> config;
   if (!tokenizer_config_json.empty()) {
     DS_TRY_VALUE(config, parse_json("tokenizer_config.json", tokenizer_config_json));
   }
-  return HfReader(json_root(*document), config ? json_root(*config) : Json(), name).read();
+  return HfReader(json_root(*document), config ? json_root(*config) : Json(), name, chat_template).read();
 }
 
 }  // namespace deepseam::text

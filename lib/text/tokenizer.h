@@ -86,7 +86,7 @@ class Tokenizer {
   // DS_E_UNSUPPORTED: a kind of normalizer, pre-tokenizer, model or decoder that is not known; both name the field.
   // `name` is for messages.
   static Result<Pointer> from_hf(std::string_view tokenizer_json, std::string_view tokenizer_config_json,
-                                 const std::string &name);
+                                 const std::string &name, std::string_view chat_template = {});
   // From GGUF's arrays. DS_E_FORMAT names what is inconsistent; a pre_type that does not fit the vocabulary is
   // corrected.
   static Result<Pointer> from_vocab(const VocabParts &parts, const std::string &name);

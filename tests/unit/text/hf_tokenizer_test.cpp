@@ -103,6 +103,24 @@ TEST_CASE("tokenizer.json: added tokens win over the vocabulary, bos comes from 
   CHECK_FALSE((*made)->has_token(299));
 }
 
+TEST_CASE("tokenizer.json: the chat template may be a file of its own, or one of several") {
+  std::string json = test::read_data("tokenizer.json");
+  auto family = [&](std::string_view config, std::string_view own) {
+    auto made = Tokenizer::from_hf(json, config, "test.json", own);
+    REQUIRE_MESSAGE(made.ok(), made.status().message());
+    return (*made)->chat_family();
+  };
+  const std::string v2 = "User: x Assistant:", named =
+                                                   "{\"chat_template\":[{\"name\":\"rag\",\"template\":\"x\"},"
+                                                   "{\"name\":\"default\",\"template\":\"" +
+                                                   v2 + "\"}]}";
+  CHECK(family("", "") == ChatFamily::kV3);
+  CHECK(family("", v2) == ChatFamily::kV2);
+  CHECK(family(named, "") == ChatFamily::kV2);
+  CHECK(family(named, "<｜User｜> is_first_sp") == ChatFamily::kV3);
+  CHECK(family("{\"chat_template\":\"<|im_start|>\"}", "") == ChatFamily::kNone);
+}
+
 TEST_CASE("tokenizer.json: a post-processor that puts a token first") {
   std::string added = "{\"id\":300,\"content\":\"<b>\",\"special\":true}";
   std::string json = file(kByteLevel, "\"ab\":256,\"abc\":257", "\"a b\",\"ab c\"", "", added);
