@@ -39,7 +39,11 @@ Status read_configs(const Folder &folder, ModelFiles *files) {
 }
 
 std::string parent_of(const std::string &path) {
+#if defined(_WIN32)
   const size_t slash = path.find_last_of("/\\");
+#else
+  const size_t slash = path.rfind('/');
+#endif
   if (slash == std::string::npos) return ".";
   return slash == 0 ? path.substr(0, 1) : path.substr(0, slash);
 }

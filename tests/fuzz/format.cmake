@@ -1,5 +1,5 @@
 # Parsers of model files. Seeds are written by a program, so that no binary file lies in the repository.
-add_executable(fuzz_format_seeds ${CMAKE_CURRENT_SOURCE_DIR}/format_seeds.cpp)
+add_executable(fuzz_format_seeds ${CMAKE_CURRENT_LIST_DIR}/format_seeds.cpp)
 target_link_libraries(fuzz_format_seeds PRIVATE ds_warnings ds_format)
 set(seeds ${CMAKE_CURRENT_BINARY_DIR}/seeds)
 set(stamp ${CMAKE_CURRENT_BINARY_DIR}/format_seeds.stamp)
@@ -10,6 +10,6 @@ add_custom_command(OUTPUT ${stamp}
   DEPENDS fuzz_format_seeds VERBATIM)
 add_custom_target(fuzz_format_corpus DEPENDS ${stamp})
 foreach(name safetensors config dsm)
-  ds_fuzz(${name} SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/${name}_fuzz.cpp DEPS ds_format SEEDS ${seeds}/${name}
+  ds_fuzz(${name} SOURCES ${CMAKE_CURRENT_LIST_DIR}/${name}_fuzz.cpp DEPS ds_format SEEDS ${seeds}/${name}
     DEPENDS fuzz_format_corpus)
 endforeach()
