@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / "cmake" / "tools"
-sys.path.insert(0, str(TOOLS))
+sys.path[:0] = [str(TOOLS), str(Path(__file__).parent)]
 
 import check_imports  # noqa: E402
 import check_layers  # noqa: E402
@@ -17,6 +17,7 @@ import check_size  # noqa: E402
 import check_symbols  # noqa: E402
 import check_words  # noqa: E402
 import count_results  # noqa: E402
+import quiet_test  # noqa: E402
 
 
 class Planted(unittest.TestCase):
@@ -330,6 +331,30 @@ class Counting(Planted):
         missing = self.case("notrun", "", '<skipped message="Unable to find executable"/>')
         fixture = self.case("notrun", "", '<skipped message="Fixture dependency failed"/>')
         self.assertEqual(self.count(missing, fixture)[0], [0, 2, 0])
+
+
+class Quiet(unittest.TestCase):
+    def test_what_a_library_must_not_ask_of_the_system(self):
+        for call, arguments, reason in (
+            ("openat", 'AT_FDCWD, "model.dsm", O_RDONLY) = 3', "relative"),
+            ("openat", 'AT_FDCWD, "/x/y", O_RDWR|O_CREAT, 0600) = 3', "for writing"),
+            ("getcwd", '"/", 4096) = 2', "state of the process"), ("chdir", '"/") = 0', "state of the process"),
+            ("write", '5, "x", 1) = 1', "writes"), ("vfork", ") = 5", "starts a process"),
+            ("clone", "child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD) = 5", "starts a process"),
+            ("rt_sigaction", "SIGPIPE, {sa_handler=SIG_IGN, sa_mask=[]}, NULL, 8) = 0", "signal handler"),
+            ("unlink", '"/x") = 0', "file system"),
+        ):
+            self.assertIn(reason, quiet_test.reason(call, arguments) or "", call)
+
+    def test_what_it_may(self):
+        for call, arguments in (
+            ("openat", 'AT_FDCWD, "/lib/x.so", O_RDONLY|O_CLOEXEC) = 3'), ("openat", '5</x>, "a", O_RDONLY) = 6'),
+            ("write", '1, "text", 4) = 4'), ("clone3", "{flags=CLONE_VM|CLONE_THREAD}, 88) = 7"),
+            ("rt_sigaction", "SIGRT_1, {sa_handler=0x1, sa_mask=[]}, NULL, 8) = 0"),
+            ("rt_sigaction", "SIGPIPE, NULL, {sa_handler=SIG_DFL, sa_mask=[]}, 8) = 0"),
+            ("newfstatat", '3, "", {st_mode=S_IFREG|0644}, AT_EMPTY_PATH) = 0'),
+        ):
+            self.assertIsNone(quiet_test.reason(call, arguments), call)
 
 
 class Documents(unittest.TestCase):
