@@ -203,7 +203,8 @@ DS_API ds_status DS_CALL ds_generate_batch(ds_batch_item *items, uint64_t n, uin
 
 /* ---- Jobs: the same without blocking ---- */
 
-/* parameters and options may be NULL. The job occupies its session until it is done. [session-serial, callback-safe] */
+/* parameters and options may be NULL. The prompt is made inside this call; the job occupies its session until it is
+ * done. Errors: as ds_generate before its start; CANCELLED. [session-serial, callback-safe] */
 DS_API ds_status DS_CALL ds_job_start(ds_session *session, const ds_input *input, const ds_params *parameters,
                                       const ds_job_options *options, ds_job **job, ds_error *error);
 /* *state gets DS_JOB_*. [any-thread, callback-safe] */

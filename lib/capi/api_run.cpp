@@ -30,12 +30,31 @@ Status finish(session::Job &job, HostUsers &users, ds_result **result) {
   return status;
 }
 
+// A run that was cancelled while its prompt was made: nothing was produced, and that is no failure.
+Status finish_cancelled(uint32_t n_choices, HostUsers &users, ds_result **result) {
+  auto object = std::make_unique<ResultObject>();
+  object->data = std::make_unique<session::ResultData>();
+  object->data->choices.resize(n_choices);
+  for (session::ChoiceResult &choice : object->data->choices) choice.finish = session::Finish::kCancelled;
+  session::Facts &facts = object->data->facts;
+  facts.add("choices", uint64_t{n_choices});
+  for (const char *key : {"seed", "usage.prompt_tokens", "usage.cached_tokens", "usage.completion_tokens"})
+    facts.add(key, uint64_t{0});
+  for (const char *key : {"timings.prefill_ms", "timings.decode_ms", "timings.ttft_ms", "timings.tokens_per_second"})
+    facts.add(key, 0.0);
+  DS_TRY(publish(std::move(object), result));
+  users.arm();
+  return Status();
+}
+
 Status run(ds_session *session, const ds_input *input, const ds_params *params, ds_result **result) {
   DS_TRY(prepare_handle(result, "result"));
   const Pinned<SessionObject> object(session);
   GenerateRequest request;
   std::shared_ptr<session::Job> job;
-  DS_TRY(start(object, input, params, &request, &job));
+  Status started = start(object, input, params, &request, &job);
+  if (started.code() == DS_E_CANCELLED) return finish_cancelled(request.n_choices, request.users, result);
+  DS_TRY(std::move(started));
   DS_TRY(job->wait(UINT64_MAX));
   return finish(*job, request.users, result);
 }
@@ -89,7 +108,10 @@ Status run_batch(ds_batch_item *items, uint64_t n, uint64_t stride) {
   session::wait_all(jobs);
   for (uint64_t i = 0; i < n; ++i) {
     ds_result *result = nullptr;
-    if (jobs[i]) runs[i].status = finish(*jobs[i], runs[i].request.users, &result);
+    if (jobs[i])
+      runs[i].status = finish(*jobs[i], runs[i].request.users, &result);
+    else if (runs[i].status.code() == DS_E_CANCELLED)
+      runs[i].status = finish_cancelled(runs[i].request.n_choices, runs[i].request.users, &result);
     place(i)->status = runs[i].status.code();
     place(i)->result = result;
   }

@@ -305,7 +305,7 @@ Status read_params(const ds_params *given, GenerateRequest *into) {
   session::GenerateOptions &to = into->options;
   copy_sampling(from, &to.sampling);
   DS_TRY(copy_lists(from, &to));
-  to.n_choices = from.n_choices ? from.n_choices : 1;
+  to.n_choices = into->n_choices = from.n_choices ? from.n_choices : 1;
   to.max_tokens = from.max_tokens;
   to.n_logprobs = from.n_logprobs;
   to.logprobs = from.flags & DS_SAMPLING_LOGPROBS;

@@ -45,6 +45,7 @@ Status read_job_options(const ds_job_options *options, JobRequest *into);  // NU
 
 struct GenerateRequest {
   session::GenerateOptions options;
+  uint32_t n_choices = 1;  // stays when the options have been handed on
   HostUsers users;
 };
 Status read_params(const ds_params *params, GenerateRequest *into);  // NULL: all zero

@@ -115,7 +115,7 @@ Facts Model::facts() const {
   const text::Tokenizer *tokenizer = tokenizer_.get();
   facts.add("architecture", family_name_);
   facts.add("vocab", uint64_t{vocab()});
-  facts.add("vocab.tokens", uint64_t{n_vocab_});
+  facts.add("tokens.count", uint64_t{n_vocab_});
   facts.add("hidden", static_cast<uint64_t>(config_.hidden_size));
   facts.add("layers", static_cast<uint64_t>(config_.num_hidden_layers));
   facts.add("heads", static_cast<uint64_t>(config_.num_attention_heads));
