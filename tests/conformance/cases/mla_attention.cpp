@@ -140,6 +140,17 @@ CONFORMANCE("mla_attention: a whole sequence against the expanded form") {
   }
 }
 
+CONFORMANCE("mla_attention: a sequence of several steps, longer than any running softmax's block") {
+  const Setup setup;
+  Random random(28);
+  std::vector<float> hidden = random_floats(random, 128 * kHidden);
+  for (uint32_t i = 64 * kHidden; i < 128 * kHidden; ++i) hidden[i] *= 2;  // larger scores come later
+  std::vector<float> found = setup.run(0, 0, rows_of(hidden, 0, 50));
+  append(&found, setup.run(0, 50, rows_of(hidden, 50, 114)));
+  append(&found, setup.run(0, 114, rows_of(hidden, 114, 128)));
+  check_close(found, exact_attention(setup, hidden), 1e-5);
+}
+
 CONFORMANCE("mla_attention: stored types of kv_b") {
   for (const Storage &storage : {Storage{DType::kF16}, Storage{DType::kBF16}, Storage{DType::kQ8_0},
                                  Storage{DType::kQ4_0}, Storage{DType::kF8E4M3, false, 32, 64}}) {
