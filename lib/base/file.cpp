@@ -80,6 +80,9 @@ class FileSource final : public Source {
         .bytes(into.size(), transfer.done);
   }
   std::span<const uint8_t> view() const override { return view_; }
+  void forget(uint64_t offset, uint64_t size) const noexcept override {
+    if (within(offset, size, view_.size())) os_forget(view_.subspan(offset, size));
+  }
 
  private:
   OsHandle handle_;

@@ -24,6 +24,8 @@ class Source {
   virtual Status read_at(uint64_t offset, std::span<uint8_t> into) const = 0;
   // The bytes themselves where they are in memory or mapped, else an empty span. Valid as long as the Source.
   virtual std::span<const uint8_t> view() const { return {}; }
+  // These bytes of a mapped file are not needed soon: their pages may leave memory. They can still be read.
+  virtual void forget(uint64_t offset, uint64_t size) const noexcept { (void)offset, (void)size; }
 
  protected:
   std::string name_;

@@ -34,6 +34,8 @@ OsTransfer os_write_at(OsHandle handle, uint64_t offset, std::span<const uint8_t
 // A read-only view of the first `size` (> 0) bytes; empty if the system refuses.
 std::span<const uint8_t> os_map(OsHandle handle, uint64_t size, int32_t &os_code) noexcept;
 void os_unmap(std::span<const uint8_t> view) noexcept;
+// Lets the whole pages inside `part` of a view leave memory.
+void os_forget(std::span<const uint8_t> part) noexcept;
 
 Status os_check_folder(const std::string &path);
 Result<std::vector<std::string>> os_list(const std::string &path);

@@ -141,6 +141,13 @@ std::span<const uint8_t> os_map(OsHandle handle, uint64_t size, int32_t &os_code
 
 void os_unmap(std::span<const uint8_t> view) noexcept { ::munmap(const_cast<uint8_t *>(view.data()), view.size()); }
 
+void os_forget(std::span<const uint8_t> part) noexcept {
+  const uintptr_t page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(part.data());
+  const uintptr_t first = (begin + page - 1) / page * page, end = (begin + part.size()) / page * page;
+  if (first < end) ::madvise(reinterpret_cast<void *>(first), end - first, MADV_DONTNEED);
+}
+
 Status os_check_folder(const std::string &path) {
   struct stat info;
   if (::stat(path.c_str(), &info) != 0) return os_failure(errno, "open", path);

@@ -106,6 +106,9 @@ std::span<const uint8_t> os_map(OsHandle handle, uint64_t size, int32_t &os_code
 
 void os_unmap(std::span<const uint8_t> view) noexcept { UnmapViewOfFile(view.data()); }
 
+// Windows takes pages of mapped files back by itself.
+void os_forget(std::span<const uint8_t>) noexcept {}
+
 Status os_check_folder(const std::string &path) {
   const DWORD attributes = GetFileAttributesW(to_utf16(path).c_str());
   if (attributes == INVALID_FILE_ATTRIBUTES) return os_failure(GetLastError(), "open", path);

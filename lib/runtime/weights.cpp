@@ -97,7 +97,7 @@ class WeightLoader {
     weight->device_ = device_;
     DS_TRY(hand_over(index, packed, sources, *weight));
     for (WeightSource &source : sources)
-      if (source.lasting) weight->keep_.push_back(std::move(source.keep));
+      if (source.lasting && packed.mappable) weight->keep_.push_back(std::move(source.keep));
     done_ += packed.source_bytes;
     if (progress_) progress_(done_, layout_->source_bytes());
     return weight;

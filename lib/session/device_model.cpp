@@ -11,9 +11,20 @@
 namespace deepseam::session {
 namespace {
 
-// What a weight's parts point into.
+// What a weight's parts point into. Mapped pages that a backend has copied from, or that a closed model no longer reads,
+// leave memory with it: otherwise a packed model would count twice.
 struct Kept {
-  std::vector<std::shared_ptr<Source>> sources;
+  struct Viewed {
+    std::shared_ptr<Source> source;
+    ByteRange range;
+  };
+  Kept() = default;
+  Kept(const Kept &) = delete;
+  Kept &operator=(const Kept &) = delete;
+  ~Kept() {
+    for (const Viewed &viewed : views) viewed.source->forget(viewed.range.offset, viewed.range.bytes);
+  }
+  std::vector<Viewed> views;
   std::vector<Buffer> buffers;
   std::vector<std::vector<float>> scales;
 };
@@ -42,7 +53,7 @@ Status take_part(const ModelFiles &files, const TensorInfo &part, const Allocato
     kept->buffers.push_back(std::move(buffer));
     source->lasting = false;
   } else {
-    kept->sources.push_back(files.tensors.sources[part.range.source]);
+    kept->views.push_back({files.tensors.sources[part.range.source], part.range});
   }
   if (part.has_scales) {
     std::vector<float> scales(part.scales.range.bytes / 4);
