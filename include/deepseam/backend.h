@@ -3,7 +3,8 @@
  * Conventions, in force for every struct and slot below:
  *  1. A plugin exports one symbol, ds_backend_main, and holds no mutable statics. Everything hangs off an instance.
  *  2. Structs begin with struct_size, the size known to who filled it; a reader treats missing fields as zero. Arrays
- *     of structs come with a stride in bytes, so that their elements may grow. No bool, enum, bitfield, implicit padding.
+ *     of structs come with a stride in bytes, so that their elements may grow. No bool, enum, bitfield, implicit
+ * padding.
  *  3. Slots return DS_OK or a status of status.h and fill the ds_error given last (it may be NULL). No exception, no
  *     abort, no print. A slot that a plugin leaves NULL, or that its table is too short for, is DS_E_UNSUPPORTED.
  *  4. Slots may be called from any thread, but never two at once on one exec, pool, sampler or layout being written.
@@ -98,14 +99,14 @@ typedef struct dsb_host {
 
 typedef struct dsb_device_info {
   uint32_t struct_size;
-  uint32_t kind;         /* DSB_DEVICE_* */
-  uint32_t score;        /* the host prefers the highest; 0: works, but only as a reference */
+  uint32_t kind;  /* DSB_DEVICE_* */
+  uint32_t score; /* the host prefers the highest; 0: works, but only as a reference */
   uint32_t reserved;
   uint64_t memory_bytes; /* 0: ask device_memory */
   char name[64];
   char uuid[40];
   char pci[16];
-  char arch[24];         /* instruction set or GPU architecture that kernels will be chosen for */
+  char arch[24]; /* instruction set or GPU architecture that kernels will be chosen for */
 } dsb_device_info;
 
 #define DSB_DEVICE_OK 0u
@@ -114,9 +115,9 @@ typedef struct dsb_device_info {
 
 typedef struct dsb_device_options {
   uint32_t struct_size;
-  uint32_t priority;      /* 0 balanced, 1 background, 2 interactive */
-  uint64_t budget_bytes;  /* 0: no limit */
-  void *host_context;     /* the host's own device context, or NULL */
+  uint32_t priority;     /* 0 balanced, 1 background, 2 interactive */
+  uint64_t budget_bytes; /* 0: no limit */
+  void *host_context;    /* the host's own device context, or NULL */
   void *host_stream;
 } dsb_device_options;
 
@@ -147,17 +148,17 @@ typedef struct dsb_group_desc {
 
 typedef struct dsb_plan_options {
   uint32_t struct_size;
-  uint32_t flags;               /* DSB_PLAN_* */
-  uint32_t max_rows;            /* T of the largest step */
+  uint32_t flags;    /* DSB_PLAN_* */
+  uint32_t max_rows; /* T of the largest step */
   uint32_t max_seqs;
   uint32_t max_blocks_per_seq;
   uint32_t max_logit_rows;
-  uint32_t max_adapters;        /* slots 1 … max_adapters; slot 0 means no adapter */
+  uint32_t max_adapters; /* slots 1 … max_adapters; slot 0 means no adapter */
   uint32_t max_lora_rank;
-  uint32_t act_type;            /* DSB_ACT_*; ignored with DSB_PLAN_DETERMINISTIC if it would change with the batch */
-  uint32_t kv_format;           /* DSB_KV_* */
-  uint32_t block_tokens;        /* rows per KV block */
-  uint32_t slice_hint_us;       /* longest time between two points where a step can yield; 0: no slices */
+  uint32_t act_type;      /* DSB_ACT_*; ignored with DSB_PLAN_DETERMINISTIC if it would change with the batch */
+  uint32_t kv_format;     /* DSB_KV_* */
+  uint32_t block_tokens;  /* rows per KV block */
+  uint32_t slice_hint_us; /* longest time between two points where a step can yield; 0: no slices */
 } dsb_plan_options;
 
 /* Part of a graph's weight tensor that goes into a packed weight: the whole if dim is DSB_NONE. */
@@ -173,7 +174,7 @@ typedef struct dsb_weight_slice {
 /* One weight as the backend wants to hold it. `slices` belong to the layout. */
 typedef struct dsb_packed_weight {
   uint32_t struct_size;
-  uint32_t flags;     /* DSB_WEIGHT_* */
+  uint32_t flags; /* DSB_WEIGHT_* */
   uint32_t n_slices;
   uint32_t slice_stride;
   const dsb_weight_slice *slices;
@@ -187,7 +188,7 @@ typedef struct dsb_node_verdict {
   uint32_t supported; /* 1 or 0 */
   uint32_t node;
   uint32_t reserved;
-  char reason[240];   /* which implementation will run, or why none can */
+  char reason[240]; /* which implementation will run, or why none can */
 } dsb_node_verdict;
 
 typedef struct dsb_layout_summary {
@@ -233,7 +234,7 @@ typedef void(DS_CALL *dsb_progress)(void *user, uint64_t bytes_done);
 typedef struct dsb_pool_desc {
   uint32_t struct_size;
   uint32_t kv_format;
-  uint32_t kv_lora_rank;     /* R */
+  uint32_t kv_lora_rank; /* R */
   uint32_t qk_rope_head_dim;
   uint32_t first_layer;
   uint32_t n_layers;
@@ -262,18 +263,18 @@ typedef struct dsb_bias {
  * uses the uniform number that splitmix64 makes of (seed, stream, c), so a seed fixes the numbers on every backend. */
 typedef struct dsb_sampler_desc {
   uint32_t struct_size;
-  uint32_t top_k;            /* 0: off */
+  uint32_t top_k; /* 0: off */
   float temperature;
-  float top_p;               /* 0 or 1: off */
-  float min_p;               /* 0: off */
-  float repetition_penalty;  /* 0 or 1: off */
+  float top_p;              /* 0 or 1: off */
+  float min_p;              /* 0: off */
+  float repetition_penalty; /* 0 or 1: off */
   float presence_penalty;
   float frequency_penalty;
-  uint32_t penalty_last_n;   /* tokens looked back on; 0: all */
+  uint32_t penalty_last_n; /* tokens looked back on; 0: all */
   uint32_t n_bias;
-  const dsb_bias *bias;      /* copied */
+  const dsb_bias *bias; /* copied */
   uint64_t seed;
-  uint64_t stream;           /* tells the choices of one request apart */
+  uint64_t stream; /* tells the choices of one request apart */
 } dsb_sampler_desc;
 
 /* ---------------------------------------------------------------------------------------------------- adapters */
@@ -298,9 +299,9 @@ typedef struct dsb_adapter_desc {
 
 /* ------------------------------------------------------------------------------------------------------- steps */
 
-#define DSB_TOKEN_HOST 0u   /* token_id is the token */
-#define DSB_TOKEN_LAST 1u   /* the token last drawn by the sequence's sampler */
-#define DSB_TOKEN_DRAFT 2u  /* token_id is an index into the sequence's draft_ids */
+#define DSB_TOKEN_HOST 0u  /* token_id is the token */
+#define DSB_TOKEN_LAST 1u  /* the token last drawn by the sequence's sampler */
+#define DSB_TOKEN_DRAFT 2u /* token_id is an index into the sequence's draft_ids */
 
 #define DSB_WANT_LOGITS 1u
 #define DSB_WANT_SAMPLE 2u
@@ -313,9 +314,9 @@ typedef struct dsb_row {
   uint32_t kv_row;       /* where in the sequence the row's latent is stored; equals position but in token trees */
   uint32_t token_source; /* DSB_TOKEN_* */
   uint32_t token_id;
-  uint32_t hidden_row;   /* row of dsb_step.hidden_in for graphs with input_hidden, else DSB_NONE */
-  uint32_t mask_offset;  /* DSB_NONE: causal. Else index into dsb_step.ancestors of this row's bit words */
-  uint32_t want;         /* DSB_WANT_* */
+  uint32_t hidden_row;  /* row of dsb_step.hidden_in for graphs with input_hidden, else DSB_NONE */
+  uint32_t mask_offset; /* DSB_NONE: causal. Else index into dsb_step.ancestors of this row's bit words */
+  uint32_t want;        /* DSB_WANT_* */
 } dsb_row;
 
 #define DSB_KV_LEN_HOST 0u
@@ -332,14 +333,14 @@ typedef struct dsb_seq {
   uint32_t first_block;   /* table[first_block … first_block + n_blocks) = blocks */
   uint32_t n_blocks;
   const uint32_t *blocks;
-  uint32_t adapter_slot;  /* 0: none */
+  uint32_t adapter_slot; /* 0: none */
   uint32_t n_stop_ids;
   const uint32_t *stop_ids;
-  dsb_sampler *sampler;   /* needed for DSB_WANT_SAMPLE and DSB_TOKEN_LAST */
+  dsb_sampler *sampler;       /* needed for DSB_WANT_SAMPLE and DSB_TOKEN_LAST */
   const uint32_t *token_mask; /* bit i of word i / 32: token i is allowed; NULL: all are */
   const uint32_t *draft_ids;
   uint32_t n_draft_ids;
-  uint32_t max_new;       /* tokens that repeat may draw for this sequence; 0: as many as repeat says */
+  uint32_t max_new; /* tokens that repeat may draw for this sequence; 0: as many as repeat says */
 } dsb_seq;
 
 #define DSB_ENTRY_FORWARD 1u
@@ -349,19 +350,19 @@ typedef struct dsb_seq {
 /* Where results go: host memory of the caller, untouched for what no row wants. Any pointer may be NULL. */
 typedef struct dsb_outputs {
   uint32_t struct_size;
-  uint32_t n_top;           /* how many best tokens per draw */
-  float *logits;            /* [rows that want logits or a sample, V], in row order */
-  float *hidden;            /* [rows that want it, H]: the input of lm_head (after the final norm) */
-  uint32_t *ids;            /* [repeat][rows that want a sample]; DSB_NONE where a sequence had stopped */
-  float *logprobs;          /* same shape: log probability of the drawn token under softmax of the raw logits */
-  uint32_t *top_ids;        /* [repeat][rows][n_top], best first */
+  uint32_t n_top;    /* how many best tokens per draw */
+  float *logits;     /* [rows that want logits or a sample, V], in row order */
+  float *hidden;     /* [rows that want it, H]: the input of lm_head (after the final norm) */
+  uint32_t *ids;     /* [repeat][rows that want a sample]; DSB_NONE where a sequence had stopped */
+  float *logprobs;   /* same shape: log probability of the drawn token under softmax of the raw logits */
+  uint32_t *top_ids; /* [repeat][rows][n_top], best first */
   float *top_logprobs;
-  uint32_t *n_steps;        /* how many of `repeat` are complete; written as they complete */
-  uint32_t *n_accepted;     /* [n_seqs]: draft rows accepted, 0 … */
-  uint32_t *accepted_ids;   /* [rows]: for each sequence, from its first row on, n_accepted + 1 drawn tokens */
-  uint32_t *expert_counts;  /* [MoE layers][E], added to */
-  int32_t *route_ids;       /* [MoE layers][T][K] of the first repeat, best selection score first */
-  float *route_weights;     /* [MoE layers][T][K] */
+  uint32_t *n_steps;       /* how many of `repeat` are complete; written as they complete */
+  uint32_t *n_accepted;    /* [n_seqs]: draft rows accepted, 0 … */
+  uint32_t *accepted_ids;  /* [rows]: for each sequence, from its first row on, n_accepted + 1 drawn tokens */
+  uint32_t *expert_counts; /* [MoE layers][E], added to */
+  int32_t *route_ids;      /* [MoE layers][T][K] of the first repeat, best selection score first */
+  float *route_weights;    /* [MoE layers][T][K] */
 } dsb_outputs;
 
 /* One run of a program over T = n_rows rows. The caller keeps everything alive until the ticket is done.
@@ -383,7 +384,7 @@ typedef struct dsb_outputs {
  * token equals the token drawn there is accepted. Accepted rows' latents are moved to directly behind the root's. */
 typedef struct dsb_step {
   uint32_t struct_size;
-  uint32_t entry;               /* DSB_ENTRY_* bits */
+  uint32_t entry; /* DSB_ENTRY_* bits */
   uint32_t n_rows;
   uint32_t n_seqs;
   const dsb_row *rows;
@@ -391,20 +392,20 @@ typedef struct dsb_step {
   uint32_t row_stride;
   uint32_t seq_stride;
   dsb_pool *pool;
-  const float *hidden_in;       /* [n_hidden_in, H] */
+  const float *hidden_in; /* [n_hidden_in, H] */
   uint32_t n_hidden_in;
-  uint32_t repeat;              /* 0 and 1: once */
+  uint32_t repeat; /* 0 and 1: once */
   const uint32_t *ancestors;
   uint64_t n_ancestor_words;
-  const uint32_t *cancel_word;  /* nonzero: stop as soon as possible; NULL: cannot be cancelled */
+  const uint32_t *cancel_word; /* nonzero: stop as soon as possible; NULL: cannot be cancelled */
   dsb_outputs *outputs;
 } dsb_step;
 
 #define DSB_TICKET_RUNNING 0u
 #define DSB_TICKET_DONE 1u
-#define DSB_TICKET_YIELDED 2u   /* a slice ended: exec_resume goes on */
+#define DSB_TICKET_YIELDED 2u /* a slice ended: exec_resume goes on */
 #define DSB_TICKET_CANCELLED 3u
-#define DSB_TICKET_FAILED 4u    /* ticket_wait and ticket_poll return the status */
+#define DSB_TICKET_FAILED 4u /* ticket_wait and ticket_poll return the status */
 
 /* ------------------------------------------------------------------------------------------------------- table */
 
@@ -412,9 +413,9 @@ typedef struct dsb_step {
 typedef struct dsb_api {
   uint32_t struct_size;
   uint32_t abi_version;
-  const char *name;            /* "ref", "onednn", "cuda", … */
+  const char *name; /* "ref", "onednn", "cuda", … */
   const char *version;
-  uint64_t features;           /* DSB_FEATURE_* */
+  uint64_t features; /* DSB_FEATURE_* */
 
   ds_status(DS_CALL *instance_create)(const dsb_host *host, dsb_instance **instance, ds_error *error);
   void(DS_CALL *instance_destroy)(dsb_instance *instance);

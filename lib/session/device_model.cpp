@@ -11,8 +11,8 @@
 namespace deepseam::session {
 namespace {
 
-// What a weight's parts point into. Mapped pages that a backend has copied from, or that a closed model no longer reads,
-// leave memory with it: otherwise a packed model would count twice.
+// What a weight's parts point into. Mapped pages that a backend has copied from, or that a closed model no longer
+// reads, leave memory with it: otherwise a packed model would count twice.
 struct Kept {
   struct Viewed {
     std::shared_ptr<Source> source;

@@ -1,11 +1,12 @@
 // Text in, ids and prompts out, over pipes: what the Python tests compare with other implementations.
 //
-//   tokenizer_driver ids MODEL [--special] [--bos] [--blob]   records (u32 size, bytes) on stdin → (u32 count, u32 ids) on stdout
-//   tokenizer_driver chat MODEL                   JSON lines {family, messages, add_generation_prompt, thinking} → JSON strings
-//   tokenizer_driver time MODEL FILE              milliseconds to load, to load from a blob, to encode FILE
+//   tokenizer_driver ids MODEL [--special] [--bos] [--blob]   records (u32 size, bytes) on stdin → (u32 count, u32 ids)
+//   on stdout tokenizer_driver chat MODEL                   JSON lines {family, messages, add_generation_prompt,
+//   thinking} → JSON strings tokenizer_driver time MODEL FILE              milliseconds to load, to load from a blob,
+//   to encode FILE
 // MODEL: a folder with tokenizer.json (and tokenizer_config.json), or a .json dump of a GGUF vocabulary
-// {"tokens", "types", "merges", "pre"}. --blob sends the tokenizer through its stored form first. Every encoding is decoded
-// again and compared: exit status 3 if a valid text does not come back.
+// {"tokens", "types", "merges", "pre"}. --blob sends the tokenizer through its stored form first. Every encoding is
+// decoded again and compared: exit status 3 if a valid text does not come back.
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -145,8 +146,10 @@ int run_time(const std::string &model, const std::string &path) {
   Status status = (*again)->encode(text, {}, &ids);
   double encode_ms = since(start);
   if (!status.ok()) return report(status);
-  std::printf("{\"load_ms\": %.1f, \"blob_ms\": %.1f, \"blob_bytes\": %zu, \"encode_ms\": %.1f, \"bytes\": %zu, \"ids\": %zu}\n",
-              load_ms, blob_ms, blob.size(), encode_ms, text.size(), ids.size());
+  std::printf(
+      "{\"load_ms\": %.1f, \"blob_ms\": %.1f, \"blob_bytes\": %zu, \"encode_ms\": %.1f, \"bytes\": %zu, \"ids\": "
+      "%zu}\n",
+      load_ms, blob_ms, blob.size(), encode_ms, text.size(), ids.size());
   return 0;
 }
 
