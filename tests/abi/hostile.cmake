@@ -17,6 +17,11 @@ foreach(name thread lifetime)
   set_tests_properties(abi_hostile_${name} PROPERTIES FIXTURES_REQUIRED abi_model)
 endforeach()
 
+foreach(name model run)
+  ds_test(abi_api_${name} SOURCES api_${name}_test.cpp DEPS abi_host LABELS abi tsan)
+  set_tests_properties(abi_api_${name} PROPERTIES FIXTURES_REQUIRED abi_model)
+endforeach()
+
 add_executable(hostile_process hostile/process_test.cpp)
 target_include_directories(hostile_process PRIVATE ${CMAKE_SOURCE_DIR}/include)
 target_compile_definitions(hostile_process PRIVATE ${abi_definitions})
