@@ -6,6 +6,7 @@
 #include "base/json.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -110,26 +111,27 @@ class JsonBuilder {
     node.flag = flag;
     return add(node);
   }
-  bool Int(int value) { return Int64(value); }
-  bool Uint(unsigned value) { return Int64(value); }
-  bool Int64(int64_t value) {
+  // Numbers arrive as text, because RapidJSON's own full-precision conversion normalises the 0 of "0E40" by a shift of
+  // undefined width.
+  bool RawNumber(const char *text, rapidjson::SizeType size, bool) {
+    const std::string_view number(text, size);
     Node node;
     node.type = JsonType::kInteger;
-    node.integer = value;
-    return add(node);
-  }
-  bool Uint64(uint64_t value) {
-    return value > INT64_MAX ? Double(static_cast<double>(value)) : Int64(static_cast<int64_t>(value));
-  }
-  bool Double(double value) {
-    Node node;
+    if (number.find_first_of(".eE") == number.npos &&
+        std::from_chars(text, text + size, node.integer).ec == std::errc())
+      return add(node);
     node.type = JsonType::kNumber;
-    node.number = value;
-    return add(node);
+    node.number = 0;  // stays where the value is too small
+    const bool outside = std::from_chars(text, text + size, node.number).ec == std::errc::result_out_of_range;
+    const std::string_view magnitude = number.substr(number[0] == '-');
+    const bool small = magnitude[0] == '0' || number.find("e-") != number.npos || number.find("E-") != number.npos;
+    return outside && !small ? stop(stream_.Tell(), "a number too large") : add(node);
   }
-  bool RawNumber(const char *, rapidjson::SizeType, bool) {
-    return false;
-  }  // never called: kParseNumbersAsStrings is off
+  bool Int(int) { return false; }  // these five are never called: kParseNumbersAsStrings is on
+  bool Uint(unsigned) { return false; }
+  bool Int64(int64_t) { return false; }
+  bool Uint64(uint64_t) { return false; }
+  bool Double(double) { return false; }
   bool String(const char *text, rapidjson::SizeType size, bool) {
     Node node;
     node.type = JsonType::kString;
@@ -266,7 +268,7 @@ Result<std::shared_ptr<const JsonDocument>> parse_json(const std::string &name, 
   ThrowingAllocator allocator;
   rapidjson::GenericReader<rapidjson::UTF8<>, rapidjson::UTF8<>, ThrowingAllocator> reader(&allocator);
   constexpr unsigned kFlags =
-      rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag | rapidjson::kParseFullPrecisionFlag;
+      rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag | rapidjson::kParseNumbersAsStringsFlag;
   const rapidjson::ParseResult result = reader.Parse<kFlags>(stream, builder);
   if (result && stream.Tell() == text.size()) {  // less: a zero byte, which the reader takes for the end
     builder.finish();

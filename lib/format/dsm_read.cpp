@@ -24,6 +24,20 @@ std::optional<std::string> from_fb(const flatbuffers::String *text) {
   return text ? std::optional<std::string>(text->str()) : std::nullopt;
 }
 
+// FlatBuffers' verifier does not look at the alignment of what is in vectors and structs, so those are copied out.
+template <typename T>
+std::vector<T> numbers_from_fb(const flatbuffers::Vector<T> *list) {
+  std::vector<T> numbers(list ? list->size() : 0);
+  if (!numbers.empty()) std::memcpy(numbers.data(), list->Data(), numbers.size() * sizeof(T));
+  return numbers;
+}
+Hash128 hash_from_fb(const fb::Hash *stored) {
+  uint64_t words[2];
+  static_assert(sizeof words == sizeof *stored);
+  std::memcpy(words, static_cast<const void *>(stored), sizeof words);
+  return {words[0], words[1]};
+}
+
 HfConfig config_from_fb(const fb::Config &table) {
   HfConfig config;
 #define DS_CONFIG_FIELD(kind, member, section, key) config.member = from_fb(table.member());
@@ -31,8 +45,7 @@ HfConfig config_from_fb(const fb::Config &table) {
 #undef DS_CONFIG_FIELD
   if (table.architectures())
     for (const auto *name : *table.architectures()) config.architectures.push_back(name->str());
-  if (table.eos_token_ids())
-    for (int64_t id : *table.eos_token_ids()) config.eos_token_ids.push_back(id);
+  config.eos_token_ids = numbers_from_fb(table.eos_token_ids());
   config.quant_block_rows = table.quant_block_rows();
   config.quant_block_cols = table.quant_block_cols();
   apply_config_defaults(&config);
@@ -44,8 +57,7 @@ GenerationDefaults generation_from_fb(const fb::Generation &table) {
 #define DS_GENERATION_FIELD(kind, member) defaults.member = from_fb(table.member());
 #include "format/generation_fields.def"
 #undef DS_GENERATION_FIELD
-  if (table.eos_token_ids())
-    for (int64_t id : *table.eos_token_ids()) defaults.eos_token_ids.push_back(id);
+  defaults.eos_token_ids = numbers_from_fb(table.eos_token_ids());
   return defaults;
 }
 
@@ -146,7 +158,7 @@ class DsmReader {
   Status read_section(const std::string &what, const fb::Section &table, DsmSection *section) {
     section->range.offset = table.offset();
     section->range.bytes = table.bytes();
-    if (table.hash()) section->hash = {table.hash()->low(), table.hash()->high()};
+    if (table.hash()) section->hash = hash_from_fb(table.hash());
     if (!table.hash()) return wrong(kNoOffset, "%s has no hash", what.c_str());
     if (table.offset() % kDsmAlignment || table.offset() < kDsmHeaderBytes ||
         !within(table.offset(), table.bytes(), source_->size()))
@@ -181,10 +193,9 @@ class DsmReader {
     const std::string what = "tensor '" + tensor->name.substr(0, 128) + "'";
     if (table.shape()) {
       if (table.shape()->size() > kMaxDims) return wrong(kNoOffset, "%s has more than 4 dims", what.c_str());
-      for (uint64_t dim : *table.shape()) {
+      tensor->shape = numbers_from_fb(table.shape());
+      for (uint64_t dim : tensor->shape)
         if (dim > kDsmMaxDim) return wrong(kNoOffset, "%s has a dim of %llu", what.c_str(), Ull{dim});
-        tensor->shape.push_back(dim);
-      }
     }
     const DTypeInfo type = dtype_info(static_cast<DType>(table.dtype()));
     tensor->dtype = type.dtype;

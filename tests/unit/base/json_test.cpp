@@ -179,6 +179,7 @@ TEST_CASE("size and number of values have limits") {
 TEST_CASE("very long numbers and strings are no trouble") {
   CHECK(json_root(*parsed("0." + std::string(200000, '1'))).number().value() == doctest::Approx(1.0 / 9));
   refused(std::string(200000, '9'));
+  CHECK(json_root(*parsed("0E40")).number() == 0);
   CHECK(json_root(*parsed("1e-" + std::string(50, '9'))).number() == 0);
   CHECK(json_root(*parsed("\"" + std::string(1000000, 'x') + "\"")).text()->size() == 1000000);
 }
