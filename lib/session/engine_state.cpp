@@ -110,7 +110,7 @@ void EngineState::end_stopped(uint64_t now) {
 
 // Gives a branch its lease, unless somebody is about to compute a good part of its prefix.
 bool EngineState::admit(Work &work, Branch &branch) {
-  if (branch.blocked_at && branch.blocked_at == releases && anybody_holds_blocks()) return true;
+  if (branch.preempted && branch.preempted_at == ends && anybody_holds_blocks()) return true;
   const auto n = static_cast<uint32_t>(branch.ids.size());
   kv::LeaseOptions how;
   how.no_store = work.options.no_store;
@@ -124,7 +124,7 @@ bool EngineState::admit(Work &work, Branch &branch) {
   store->promise(&branch.lease, std::span(branch.ids).subspan(branch.lease.rows()));
   if (!branch.leased_before) work.n_cached += branch.lease.rows();
   branch.leased_before = true;
-  branch.table_known = false;
+  branch.table_known = branch.preempted = false;
   branch.phase = Phase::kReady;
   std::vector<BranchView> others;
   for (const auto &other : works)
@@ -197,15 +197,15 @@ void EngineState::let_go(Branch &branch) noexcept {
   if (branch.slot != kNoSlot) slots[branch.slot] = nullptr;
   branch.slot = kNoSlot;
   branch.table_known = false;
-  ++releases;
 }
 
 // Its rows stay in the cache as long as their blocks are not needed; it takes them up again, or computes them again,
-// once somebody has let go of blocks.
+// once some other branch has ended. Not earlier: two that give way to each other would never end.
 void EngineState::preempt(Branch &branch) {
   let_go(branch);
   branch.phase = Phase::kWaiting;
-  branch.blocked_at = releases;
+  branch.preempted = true;
+  branch.preempted_at = ends;
   ++facts.preemptions;
 }
 
@@ -253,6 +253,7 @@ void EngineState::finish(Work &work, Status status, Finish rest) noexcept {
     let_go(*branch);
     branch->sampler.reset();
   }
+  ++ends;
   Session &session = *gone->session;
   {
     const std::lock_guard lock(session.mutex_);

@@ -94,7 +94,8 @@ struct EngineState {
   Buffer logits;  // [max_logit_rows, V]
   StepLimits limits;
   EngineFacts facts;
-  uint64_t next_order = 0, releases = 0;
+  uint64_t next_order = 0;
+  uint64_t ends = 0;  // branches that have ended, so that a preempted one knows when to try again
 };
 
 inline uint32_t weight_of(Priority priority) {

@@ -113,6 +113,7 @@ void EngineState::finish_branch(Work &work, Branch &branch, Finish finish) {
   if (branch.phase == Phase::kDone) return;
   branch.phase = Phase::kDone;
   let_go(branch);
+  ++ends;
   branch.sampler.reset();
   branch.turn.reset();
   branch.out.finish = finish;

@@ -41,7 +41,8 @@ struct Branch {
   bool table_known = false;  // the program has the lease's table in `slot`
   bool leased_before = false;
   double served = 0;
-  uint64_t blocked_at = 0;  // count of releases when it was preempted
+  bool preempted = false;     // gave its blocks away
+  uint64_t preempted_at = 0;  // EngineState::ends at that time
   ChoiceResult out;
 };
 

@@ -1,19 +1,12 @@
 // Text in, text out: prompts of every kind on a model with a tokenizer, healing, stop strings.
 #include "text/utf8.h"
+#include "text/utf8_stream.h"
 #include "unit/session/rig.h"
 
 using namespace deepseam;
 using namespace deepseam::session;
 
 namespace {
-
-std::shared_ptr<Model> open_synth(Rig &rig) {
-  OpenOptions options;
-  options.source.path = synth_file(rig);
-  options.deterministic = true;
-  options.context_length = 1024;
-  return rig.open(options);
-}
 
 bool is_utf8(std::string_view text) {
   for (size_t at = 0; at < text.size();) {

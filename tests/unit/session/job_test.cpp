@@ -9,7 +9,7 @@ using namespace deepseam::session;
 
 TEST_CASE("text events of a blocking call come on the caller's thread and add up to the result") {
   Rig rig;
-  const auto model = rig.open(OpenOptions{.source = {.path = synth_file(rig)}, .context_length = 256});
+  const auto model = open_synth(rig);
   GenerateOptions options = greedy(20);
   std::string text;
   std::vector<uint32_t> ids;
@@ -91,7 +91,7 @@ TEST_CASE("spontaneous events come without anybody asking") {
 
 TEST_CASE("read gives whole characters once") {
   Rig rig;
-  const auto model = rig.open(OpenOptions{.source = {.path = synth_file(rig)}, .context_length = 256});
+  const auto model = open_synth(rig);
   const auto job = must(session::session(model)->start(prompt_of(some_ids(20)), greedy(30)));
   DS_REQUIRE_OK(job->wait(UINT64_MAX));
   std::string text;

@@ -130,4 +130,12 @@ inline std::string synth_file(const Rig &rig) {
   return path;
 }
 
+inline std::shared_ptr<Model> open_synth(Rig &rig) {
+  OpenOptions options;
+  options.source.path = synth_file(rig);
+  options.deterministic = true;
+  options.context_length = 1024;
+  return rig.open(options);
+}
+
 }  // namespace deepseam::session
