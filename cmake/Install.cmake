@@ -23,7 +23,7 @@ get_property(_backends GLOBAL PROPERTY DS_BACKENDS)
 foreach(_backend IN LISTS _backends)
   # Not stripped afterwards: the manifest has the hash of the binary as it was built.
   install(PROGRAMS $<TARGET_FILE:deepseam-${_backend}> DESTINATION ${_plugin_folder})
-  install(FILES ${DS_PLUGIN_DIR}/deepseam-${_backend}.dsplugin DESTINATION ${_plugin_folder})
+  install(FILES $<TARGET_FILE_DIR:deepseam-${_backend}>/deepseam-${_backend}.dsplugin DESTINATION ${_plugin_folder})
 endforeach()
 
 # The embedded model. Without a trained one it is the tiny shape with random weights: its text is noise, all else real.
