@@ -24,10 +24,10 @@ Shape shape_of(const sdk::PlanNode &plan) {
   Shape s;
   s.hidden = plan.input_cols(0);
   s.k = plan.input_cols(1);
-  s.experts = static_cast<uint64_t>(plan.input(3).shape[0]);
+  s.experts = static_cast<uint64_t>(plan.node.get_int(graph::Attr::kNumExperts));
   s.width = static_cast<uint64_t>(plan.input(3).shape[1]);
   s.begin = plan.node.get_int(graph::Attr::kExpertBegin, 0);
-  s.count = plan.node.get_int(graph::Attr::kExpertCount, static_cast<int64_t>(s.experts));
+  s.count = plan.node.get_int(graph::Attr::kExpertCount, plan.input(3).shape[0]);
   if (plan.has_input(6)) s.shared_width = static_cast<uint64_t>(plan.input(6).shape[0]);
   return s;
 }
@@ -70,7 +70,7 @@ Workspace workspace(const sdk::PlanNode &plan, const Shape &s, uint64_t rows, st
 
 // One expert's pairs: [begin, end) of the sorted list.
 struct Group {
-  uint32_t expert = 0;
+  uint32_t expert = 0;  // counted from this node's first
   uint32_t begin = 0, end = 0;
 };
 
@@ -85,7 +85,8 @@ Sorted sort_pairs(const Shape &s, const int32_t *ids, uint64_t n_pairs) {
   Sorted sorted;
   for (uint64_t e = 0; e < s.experts; ++e) {
     const bool ours = static_cast<int64_t>(e) >= s.begin && static_cast<int64_t>(e) < s.begin + s.count;
-    if (at[e + 1] && ours) sorted.groups.push_back({static_cast<uint32_t>(e), at[e], at[e] + at[e + 1]});
+    const uint32_t own = static_cast<uint32_t>(static_cast<int64_t>(e) - s.begin);
+    if (at[e + 1] && ours) sorted.groups.push_back({own, at[e], at[e] + at[e + 1]});
     at[e + 1] += at[e];
   }
   sorted.pairs.resize(n_pairs);

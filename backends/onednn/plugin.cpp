@@ -1,5 +1,6 @@
 #include "backend.h"
 #include "ops.h"
+#include "sdk/move_ops.h"
 
 namespace deepseam::onednn {
 namespace {
@@ -22,6 +23,7 @@ constexpr Kernel kList[] = {
     {Op::kAdd, "rows", run_add},
     {Op::kGatherRows, "rows", run_gather_rows},
     {Op::kLmHead, "tiles", run_lm_head, 0, nullptr, linear_weights, pack_whole, linear_scratch},
+    DS_MOVE_KERNELS,  // between the ranks of a group
 };
 
 void arch_name(const dsb_host &host, char arch[24]) {

@@ -12,7 +12,8 @@ CONFORMANCE("embed: exact rows of every stored type") {
                               {DType::kQ4_0},
                               {DType::kF8E4M3, false, 16, 8}};
   for (const Storage &storage : storages) {
-    CAPTURE(deepseam::dtype_info(storage.dtype).name);
+    const std::string type = deepseam::dtype_info(storage.dtype).name;
+    CAPTURE(type);
     Random random(11);
     Weights weights;
     weights["embed"] = make_tensor(random, storage, {53, 43}, 1);

@@ -154,7 +154,8 @@ CONFORMANCE("mla_attention: a sequence of several steps, longer than any running
 CONFORMANCE("mla_attention: stored types of kv_b") {
   for (const Storage &storage : {Storage{DType::kF16}, Storage{DType::kBF16}, Storage{DType::kQ8_0},
                                  Storage{DType::kQ4_0}, Storage{DType::kF8E4M3, false, 32, 64}}) {
-    CAPTURE(deepseam::dtype_info(storage.dtype).name);
+    const std::string type = deepseam::dtype_info(storage.dtype).name;
+    CAPTURE(type);
     const Setup setup(DSB_KV_F32, storage);
     Random random(23);
     const std::vector<float> hidden = random_floats(random, 20 * kHidden);

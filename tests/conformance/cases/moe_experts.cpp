@@ -80,7 +80,8 @@ graph::Graph make_graph(const Case &c) {
 }
 
 void check_experts(const Case &c) {
-  CAPTURE(deepseam::dtype_info(c.storage.dtype).name);
+  const std::string type = deepseam::dtype_info(c.storage.dtype).name;
+  CAPTURE(type);
   CAPTURE(c.width);
   CAPTURE(c.rows);
   Random random(c.width);
