@@ -122,10 +122,10 @@ void EngineState::finish_branch(Work &work, Branch &branch, Finish finish) {
   branch.out.text += visible;
   if (!visible.empty()) JobFeed::text(*work.job, branch.choice, visible, {});
   JobFeed::finish_choice(*work.job, branch.choice, finish);
-  const bool ends = work.branches.size() == work.options.n_choices &&
-                    std::ranges::all_of(work.branches, [](const auto &one) { return one->phase == Phase::kDone; });
+  const bool complete = work.branches.size() == work.options.n_choices &&
+                        std::ranges::all_of(work.branches, [](const auto &one) { return one->phase == Phase::kDone; });
   const bool here = std::ranges::any_of(works, [&](const auto &entry) { return entry.get() == &work; });
-  if (here && (ends || work.options.prefill_only)) this->finish(work, Status(), finish);
+  if (here && (complete || work.options.prefill_only)) this->finish(work, Status(), finish);
 }
 
 std::unique_ptr<ResultData> EngineState::result_of(Work &work, Finish rest) {
