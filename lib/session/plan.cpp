@@ -48,7 +48,8 @@ Status read_vocabulary(PlannedModel *model) {
     const auto *bytes = reinterpret_cast<const uint8_t *>(data.blob.data());
     DS_TRY_VALUE(model->tokenizer, text::Tokenizer::from_blob({bytes, data.blob.size()}, name));
   } else if (!data.empty()) {
-    DS_TRY_VALUE(model->tokenizer, text::Tokenizer::from_hf(data.tokenizer_json, data.tokenizer_config_json, name));
+    DS_TRY_VALUE(model->tokenizer,
+                 text::Tokenizer::from_hf(data.tokenizer_json, data.tokenizer_config_json, name, data.chat_template));
   } else {
     return {};
   }

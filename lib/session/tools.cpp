@@ -44,8 +44,9 @@ Result<model::WorkOptions> work_options(RuntimeState &runtime, const ToolOptions
 Result<std::string> tokenizer_blob(const ModelFiles &files) {
   DS_TRY_VALUE(TokenizerData data, read_tokenizer(files));
   if (!data.blob.empty() || data.empty()) return std::move(data.blob);
-  DS_TRY_VALUE(const text::Tokenizer::Pointer tokenizer,
-               text::Tokenizer::from_hf(data.tokenizer_json, data.tokenizer_config_json, files.path));
+  DS_TRY_VALUE(
+      const text::Tokenizer::Pointer tokenizer,
+      text::Tokenizer::from_hf(data.tokenizer_json, data.tokenizer_config_json, files.path, data.chat_template));
   return tokenizer->serialize();
 }
 
