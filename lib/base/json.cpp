@@ -28,6 +28,26 @@ uint32_t key_hash(std::string_view key) {
   return static_cast<uint32_t>(hash64({reinterpret_cast<const uint8_t *>(key.data()), key.size()}));
 }
 
+// Whether a JSON number that no double holds is too large, rather than too close to zero: by the power of ten of its
+// first digit that is not 0.
+bool is_large(std::string_view number) {
+  if (number.front() == '-') number.remove_prefix(1);
+  const size_t mark = std::min(number.find_first_of("eE"), number.size());
+  const std::string_view mantissa = number.substr(0, mark);
+  int64_t exponent = 0;
+  if (mark < number.size()) {
+    const bool negative = number[mark + 1] == '-';
+    const size_t begin = mark + 1 + (negative || number[mark + 1] == '+');
+    if (std::from_chars(number.data() + begin, number.data() + number.size(), exponent).ec != std::errc() ||
+        exponent > INT64_MAX / 2)
+      return !negative;
+    if (negative) exponent = -exponent;
+  }
+  const int64_t point = static_cast<int64_t>(std::min(mantissa.find('.'), mantissa.size()));
+  const int64_t first = static_cast<int64_t>(std::min(mantissa.find_first_of("123456789"), mantissa.size()));
+  return point - first + exponent > 0;
+}
+
 // RapidJSON does not look at what its allocator returns.
 struct ThrowingAllocator {
   [[maybe_unused]] static const bool kNeedFree = true;
@@ -122,10 +142,9 @@ class JsonBuilder {
       return add(node);
     node.type = JsonType::kNumber;
     node.number = 0;  // stays where the value is too small
-    const bool outside = std::from_chars(text, text + size, node.number).ec == std::errc::result_out_of_range;
-    const std::string_view magnitude = number.substr(number[0] == '-');
-    const bool small = magnitude[0] == '0' || number.find("e-") != number.npos || number.find("E-") != number.npos;
-    return outside && !small ? stop(stream_.Tell(), "a number too large") : add(node);
+    if (std::from_chars(text, text + size, node.number).ec == std::errc::result_out_of_range && is_large(number))
+      return stop(stream_.Tell(), "a number too large");
+    return add(node);
   }
   bool Int(int) { return false; }  // these five are never called: kParseNumbersAsStrings is on
   bool Uint(unsigned) { return false; }

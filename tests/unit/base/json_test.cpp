@@ -107,6 +107,18 @@ TEST_CASE("numbers are read to the last bit") {
   CHECK(wrong == 0);
 }
 
+TEST_CASE("a number beyond all doubles is refused, one too close to zero is zero") {
+  const std::string zeros(400, '0');
+  for (const std::string &text : {std::string("1e400"), std::string("1.8e308"), std::string("-0.18E309"),
+                                  "1" + zeros + ".5e-1", "0." + zeros + "1e900", std::string("1e99999999999999999999")})
+    refused(text);
+  for (const std::string &text : {std::string("1e-400"), std::string("-0.1E-400"), "0." + zeros + "1",
+                                  std::string("2e-324"), std::string("1e-99999999999999999999")})
+    CHECK(json_root(*parsed(text)).number() == 0);
+  CHECK(json_root(*parsed("0." + zeros + "1e401")).number() == 1);
+  CHECK(json_root(*parsed("0.17e309")).number() == 0.17e309);
+}
+
 TEST_CASE("strings are unescaped, zero bytes and surrogate pairs included") {
   const auto document = parsed(R"(["a\"\\\/\b\f\n\r\t","\u0000x","\ud83d\ude00","é"])");
   const Json root = json_root(*document);
