@@ -43,7 +43,9 @@ struct SessionObject final : Object, session::Retirable {
 struct JobObject final : Object {
   static constexpr HandleKind kKind = HandleKind::kJob;
   std::shared_ptr<session::Job> job;
-  ~JobObject() override { job->abandon(); }
+  ~JobObject() override {
+    if (job) job->abandon();  // none if the start failed
+  }
 };
 
 struct ResultObject final : Object {
