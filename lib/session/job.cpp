@@ -62,11 +62,19 @@ Status Job::wait(uint64_t timeout_ns) {
       lock.lock();
       continue;
     }
-    if (state_ == JobState::kDone && !delivering_ && !has_events()) return {};
+    if (state_ == JobState::kDone && !delivering_ && !has_events()) {
+      if (dropped_) return {};
+      if (!dropping_ && !waking_) {
+        lock.unlock();
+        drop_callbacks();
+        lock.lock();
+        continue;
+      }
+    }
     if (forever)
       changed_.wait(lock);
     else if (changed_.wait_until(lock, end) == std::cv_status::timeout && Clock::now() >= end)
-      return state_ == JobState::kDone && !delivering_ && !has_events() ? Status() : Status(DS_E_TIMEOUT);
+      return dropped_ ? Status() : Status(DS_E_TIMEOUT);
   }
 }
 
@@ -192,16 +200,22 @@ uint64_t Job::deliver() {
   return n;
 }
 
-// After the last callback: what the host gave for them goes back to it.
+// After the last callback: what the host gave for them goes back to it. Who comes too early leaves it to the others.
 void Job::drop_callbacks() noexcept {
   JobCallbacks callbacks;
   std::shared_ptr<void> keep_alive;
   std::unique_lock lock(mutex_);
-  if (delivering_ || state_ != JobState::kDone) return;
+  if (delivering_ || waking_ || dropping_ || state_ != JobState::kDone) return;
+  dropping_ = true;
   callbacks = std::move(callbacks_);
   callbacks_ = JobCallbacks{};
   keep_alive = std::move(keep_alive_);
   lock.unlock();
+  callbacks = JobCallbacks{};
+  keep_alive.reset();
+  lock.lock();
+  dropped_ = true;
+  changed_.notify_all();
 }
 
 // ---- The writer's side
@@ -300,15 +314,18 @@ void JobFeed::finish_model(Job &job, Status status, std::shared_ptr<Model> model
 }
 
 void JobFeed::end(Job &job, Status status) {
-  bool silent = false;
   {
     std::lock_guard lock(job.mutex_);
     job.status_ = std::move(status);
     job.turn_ = nullptr;
     job.state_ = JobState::kDone;
-    silent = !job.has_events();
   }
   announce(job);
+  bool silent = false;
+  {
+    std::lock_guard lock(job.mutex_);
+    silent = !job.has_events();
+  }
   if (silent) job.drop_callbacks();
 }
 
@@ -323,15 +340,22 @@ void JobFeed::announce(Job &job) {
     job.changed_.notify_all();
     if (job.abandoned_) return;
     if (!job.woken_ && job.callbacks_.wake) {
-      job.woken_ = true;
       wake = job.callbacks_.wake;
+      job.woken_ = true;
+      ++job.waking_;
     }
     const bool events = job.has_events();
     spontaneous = events && job.delivery_ == Delivery::kSpontaneous;
     queue = events && job.delivery_ == Delivery::kQueued && !job.queued_;
     if (queue) job.queued_ = true;
   }
-  if (wake) wake();
+  if (wake) {
+    wake();
+    wake = nullptr;
+    std::lock_guard lock(job.mutex_);
+    --job.waking_;
+    job.changed_.notify_all();
+  }
   if (queue) job.runtime_->queue_events(job.shared_from_this());
   if (spontaneous) job.deliver();
 }

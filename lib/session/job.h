@@ -183,7 +183,9 @@ class Job : public Retirable, public std::enable_shared_from_this<Job> {
   std::unique_ptr<ResultData> result_;
   std::shared_ptr<Model> model_;
   bool taken_ = false, abandoned_ = false, delivering_ = false, woken_ = false, queued_ = false;
-  bool stop_asked_ = false;  // a callback answered stop
+  bool dropping_ = false, dropped_ = false;  // callbacks and keep_alive are going, or gone
+  uint32_t waking_ = 0;                      // threads inside callbacks_.wake
+  bool stop_asked_ = false;                  // a callback answered stop
   std::vector<ChoiceOut> choices_;
   std::shared_ptr<HostTurn> turn_;  // nullptr: none
   Progress progress_;
