@@ -2,11 +2,9 @@
 #include "base/shared_library.h"
 
 #include <dlfcn.h>
-#include <fcntl.h>
-#include <link.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
-#include <cstdio>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -16,31 +14,14 @@ namespace {
 
 constexpr int kFlags = RTLD_NOW | RTLD_LOCAL;
 
-struct DescriptorPath {
-  explicit DescriptorPath(int fd) { std::snprintf(text, sizeof text, "/proc/self/fd/%d", fd); }
-  char text[32];
-};
-
-// Whether a loaded library goes by this name. The loader answers by name before it looks at the file: one that was
-// loaded through a descriptor since closed would be mistaken for the file that has the number now.
-bool name_is_taken(const char *name) {
-  void *handle = ::dlopen(name, kFlags | RTLD_NOLOAD);
-  if (!handle) return false;
-  link_map *map = nullptr;
-  const bool taken = ::dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0 && std::strcmp(map->l_name, name) == 0;
-  ::dlclose(handle);
-  return taken;
-}
-
-// A descriptor of the same file whose name is free; -1 if there is none.
-int free_descriptor(int fd) {
-  int own = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
-  while (own >= 0 && name_is_taken(DescriptorPath(own).text)) {
-    const int next = ::fcntl(fd, F_DUPFD_CLOEXEC, own + 1);
-    ::close(own);
-    own = next;
-  }
-  return own;
+// What the loader gets to open: the descriptor's path with the file's identity woven in, as steps that lead nowhere
+// ("./" for a 0, ".//" for a 1). The loader answers by name before it looks at the file, and it remembers every name it
+// was ever given for a loaded library; without the identity, a number used again would give the library of before.
+std::string descriptor_path(int fd, const struct stat &file) {
+  std::string name = "/proc/self/fd/";
+  for (const uint64_t part : {static_cast<uint64_t>(file.st_dev), static_cast<uint64_t>(file.st_ino)})
+    for (int bit = 0; bit < 64; ++bit) name += part >> bit & 1 ? ".//" : "./";
+  return name + std::to_string(fd);
 }
 
 Status load_failure(const std::string &path, const char *reason) {
@@ -56,10 +37,15 @@ Result<SharedLibrary> SharedLibrary::open(const std::string &path, int fd) {
   if (fd < 0) {
     library.handle_ = ::dlopen(path.c_str(), kFlags);
   } else {
-    const int own = free_descriptor(fd);
-    if (own < 0) return load_failure(path, "no file descriptor is left");
-    library.handle_ = ::dlopen(DescriptorPath(own).text, kFlags);
-    ::close(own);
+    struct stat file {};
+    if (::fstat(fd, &file)) return load_failure(path, "its descriptor cannot be used").os(errno);
+    const std::string name = descriptor_path(fd, file);
+    library.handle_ = ::dlopen(name.c_str(), kFlags);
+    if (library.handle_) return library;
+    const char *reason = ::dlerror();  // begins with the name, which says nothing to anyone
+    if (reason && std::strncmp(reason, name.c_str(), name.size()) == 0)
+      reason += name.size() + std::strspn(reason + name.size(), ": ");
+    return load_failure(path, reason);
   }
   if (!library.handle_) return load_failure(path, ::dlerror());
   return library;
