@@ -226,7 +226,7 @@ DS_API ds_status DS_CALL ds_job_take_result(ds_job *job, ds_result **result, ds_
 /* The model of a ds_model_open_start, once: returns what ds_model_open would have returned.
  * [any-thread, callback-safe] */
 DS_API ds_status DS_CALL ds_job_take_model(ds_job *job, ds_model **model, ds_error *error);
-/* A job that is not done is cancelled. [any-thread, callback-safe] */
+/* A job that is not done is cancelled; its session is free again soon after. [any-thread, callback-safe] */
 DS_API void DS_CALL ds_job_release(ds_job *job);
 
 /* ---- Results; all [any-thread, callback-safe] ---- */

@@ -173,6 +173,8 @@ int copies() {
   const auto ids = two.generate();
   ds_info *info = nullptr;
   if (two.library.api.model_info(one.model, &info, &two.error) != DS_E_HANDLE) stop("a foreign handle was accepted");
+  one.check(one.library.api.job_cancel(job, &one.error), "job_cancel");
+  one.check(one.library.api.job_wait(job, UINT64_MAX, &one.error), "job_wait");
   one.library.api.job_release(job);
   if (one.generate() != ids) stop("the copies differ");
   one.close();

@@ -84,6 +84,33 @@ TEST_CASE("a descriptor number used again loads the new file, not the one loaded
   CHECK(which(second) == "two");
 }
 
+TEST_CASE("nor the one that was loaded under another number first and under this one later") {
+  const TemporaryFolder folder;
+  std::filesystem::copy_file(LOADABLE_ONE, folder / "a.so");
+  std::filesystem::copy_file(LOADABLE_TWO, folder / "b.so");
+  SharedLibrary first, again, second;
+  int number = -1;
+  {
+    const Descriptor one((folder / "a.so").c_str()), two((folder / "a.so").c_str());
+    number = two.fd;
+    Result<SharedLibrary> opened = SharedLibrary::open(folder / "a.so", one.fd);
+    REQUIRE(opened.ok());
+    first = std::move(opened).value();
+    opened = SharedLibrary::open(folder / "a.so", two.fd);  // the loader now knows it by two names
+    REQUIRE(opened.ok());
+    again = std::move(opened).value();
+  }
+  {
+    const Descriptor filler((folder / "b.so").c_str()), descriptor((folder / "b.so").c_str());
+    REQUIRE(descriptor.fd == number);
+    Result<SharedLibrary> opened = SharedLibrary::open(folder / "b.so", descriptor.fd);
+    REQUIRE(opened.ok());
+    second = std::move(opened).value();
+  }
+  CHECK(which(again) == "one");
+  CHECK(which(second) == "two");
+}
+
 TEST_CASE("own_folder is where this program lies") {
   CHECK(own_folder() == std::filesystem::read_symlink("/proc/self/exe").parent_path().string());
 }
