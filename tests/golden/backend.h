@@ -4,7 +4,8 @@
 #include "deepseam/backend.h"
 
 #if defined(DS_GOLDEN_ONEDNN)
-#include "onednn/onednn.h"
+#include "onednn/backend.h"
+#include "sdk/cpu_backend.h"
 #else
 #include "ref/ref.h"
 #endif
@@ -13,7 +14,7 @@ namespace deepseam::golden {
 
 inline const dsb_root *backend_root() {
 #if defined(DS_GOLDEN_ONEDNN)
-  return onednn::root();
+  return sdk::root<onednn::kBackend>();
 #else
   return ref::root();
 #endif

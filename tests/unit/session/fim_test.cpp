@@ -23,18 +23,16 @@ TEST_CASE("a healed prompt gives text that begins with what was typed, which is 
   Rig rig;
   const auto model = open_synth(rig);
   text::FimRequest request;
-  request.prefix = "int main() {\n";
-  request.typed = "  retur";
+  request.prefix = "int main() {\n  ";
+  request.typed = "";
   request.suffix = "\n}\n";
   request.layout = text::FimLayout::kAnchored;
   Prompt prompt = must(fim_prompt(*model, request, 16));
-  REQUIRE(!prompt.healing.empty());
-  const std::string healed = prompt.healing;
-  GenerateOptions how = greedy(32);
-  const auto result = finish(must(session::session(model)->start(prompt, how)));
+  prompt.healing = "retür";  // a byte vocabulary has no longer spellings, so nothing is taken back by itself
+  const auto result = finish(must(session::session(model)->start(prompt, greedy(32))));
   const std::string all = model->tokenizer()->decode(result->choices[0].ids, false);
-  CHECK(all.compare(0, healed.size(), healed) == 0);
-  CHECK(text::to_valid_utf8(all.substr(healed.size())) == result->choices[0].text);
+  CHECK(all.compare(0, prompt.healing.size(), prompt.healing) == 0);
+  CHECK(text::to_valid_utf8(all.substr(prompt.healing.size())) == result->choices[0].text);
 }
 
 TEST_CASE("plain fill-in-the-middle and text give valid UTF-8, whatever the model writes") {
