@@ -14,7 +14,7 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 add_library(ds_warnings INTERFACE)
-target_compile_options(ds_warnings INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror
+target_compile_options(ds_warnings INTERFACE -Wall -Wextra -Wshadow $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor> -Werror
   $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>
   # g++ 12 sees overlapping copies in every `"text" + std::string(…)` (its bug 105651).
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>

@@ -17,7 +17,8 @@ foreach(target IN LISTS DS_LYING_TARGETS)
   set_target_properties(${target} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${DS_LYING_DIR})
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/include)
   target_link_libraries(${target} PRIVATE ds_warnings)
-  target_compile_options(${target} PRIVATE -fno-sanitize=all)
+  # Unoptimised, so that they really call the libc functions whose version their manifest must name.
+  target_compile_options(${target} PRIVATE -fno-sanitize=all -O0 -fno-builtin)
   add_dependencies(lying_plugins ${target})
 endforeach()
 

@@ -73,19 +73,26 @@ TEST_CASE("only one packed weight's sources are alive at a time") {
   CHECK(alive == 0);
 }
 
-TEST_CASE("lasting sources live as long as their weight") {
-  Fixture fixture;
-  std::weak_ptr<const void> watched;
-  const SourceCallback plain = filled(1, true);
-  auto weights = fixture.load([&](const graph::Tensor &tensor) -> Result<WeightSource> {
-    WeightSource source = plain(tensor).value();
-    if (tensor.name == "embed") watched = source.keep;
-    return source;
-  });
-  REQUIRE(weights.ok());
-  CHECK_FALSE(watched.expired());
-  weights->clear();
-  CHECK(watched.expired());
+TEST_CASE("lasting sources live as long as a weight that points to them, and no longer than one that copied them") {
+  for (const bool mappable : {true, false}) {
+    CAPTURE(mappable);
+    Fixture fixture;
+    fixture.mock.on_weight = [&](uint32_t, dsb_packed_weight &weight) {
+      weight.flags = mappable ? DSB_WEIGHT_MAPPABLE : 0;
+    };
+    fixture.layout = Layout::plan(fixture.device, test::sample_graph(), PlanOptions{}).value();
+    std::weak_ptr<const void> watched;
+    const SourceCallback plain = filled(1, true);
+    auto weights = fixture.load([&](const graph::Tensor &tensor) -> Result<WeightSource> {
+      WeightSource source = plain(tensor).value();
+      if (tensor.name == "embed") watched = source.keep;
+      return source;
+    });
+    REQUIRE(weights.ok());
+    CHECK(watched.expired() == !mappable);
+    weights->clear();
+    CHECK(watched.expired());
+  }
 }
 
 TEST_CASE("cancelling stops before the next source is asked for") {
