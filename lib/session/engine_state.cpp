@@ -150,7 +150,7 @@ void EngineState::ask_hosts(Work &work) {
       branch->asked = true;
       JobFeed::ask(*work.job, branch->turn);
     }
-    if (!JobFeed::answered(*work.job, *branch->turn)) return;
+    if (!JobFeed::answered(*work.job, *branch->turn) || branch->turn->stop) return;  // stop ends the job next time
     branch->asked = false;
     branch->phase = Phase::kSample;
     JobFeed::ask(*work.job, nullptr);
