@@ -42,3 +42,11 @@ foreach(case exit:5:100 reload:10:100 copies:1: locale:1: onednn:1:)
       FIXTURES_REQUIRED abi_model)
   endif()
 endforeach()
+
+# A locale with a decimal comma, compiled for the test where the sources of locales are installed.
+set(locales ${CMAKE_CURRENT_BINARY_DIR}/locales)
+add_test(NAME abi_make_locale COMMAND sh -c
+  "mkdir -p ${locales} && { command -v localedef >/dev/null || exit 0; localedef -i de_DE -f UTF-8 ${locales}/de_DE.UTF-8 || :; }")
+set_tests_properties(abi_make_locale PROPERTIES LABELS abi FIXTURES_SETUP abi_locale)
+set_tests_properties(abi_hostile_locale PROPERTIES ENVIRONMENT "LOCPATH=${locales}"
+  FIXTURES_REQUIRED "abi_model;abi_locale")
