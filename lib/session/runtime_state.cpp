@@ -297,9 +297,24 @@ Status RuntimeState::shutdown(uint64_t timeout_ns) {
   const uint64_t now = now_ns();
   const uint64_t deadline = now + std::min(timeout_ns, kMostWaitNs);
   shut_down_.store(true, std::memory_order_release);
-  std::unique_lock ending(ending_, std::chrono::nanoseconds(std::min(timeout_ns, kMostWaitNs)));
-  if (!ending.owns_lock()) return Status(DS_E_TIMEOUT);
-  if (ended_) return {};
+  {
+    std::unique_lock lock(mutex_);
+    while (ending_) {  // by another thread
+      const uint64_t left = deadline > now_ns() ? deadline - now_ns() : 0;
+      if (!left) return Status(DS_E_TIMEOUT);
+      threads_changed_.wait_for(lock, std::chrono::nanoseconds(left));
+    }
+    if (ended_) return {};
+    ending_ = true;
+  }
+  struct Done {
+    RuntimeState &state;
+    ~Done() {
+      const std::lock_guard lock(state.mutex_);
+      state.ending_ = false;
+      state.threads_changed_.notify_all();
+    }
+  } done{*this};
   DS_TRY(stop_children(deadline));
   runtime::Registry *registry = nullptr;
   {
@@ -323,6 +338,7 @@ Status RuntimeState::shutdown(uint64_t timeout_ns) {
     options_.verify_plugin = nullptr;
   }
   parts.reset();
+  const std::lock_guard lock(mutex_);
   ended_ = true;
   return {};
 }

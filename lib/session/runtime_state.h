@@ -97,8 +97,6 @@ class RuntimeState : public Retirable, public std::enable_shared_from_this<Runti
   RuntimeOptions options_;
   std::shared_ptr<Service> service_;
   std::atomic<bool> shut_down_{false};
-  std::timed_mutex ending_;  // held by the one thread that shuts down
-  bool ended_ = false;       // guarded by ending_
   mutable std::mutex mutex_;
   std::condition_variable events_changed_, threads_changed_;
   std::unique_ptr<RuntimeParts> parts_;  // registry and pool, made when first needed
@@ -107,6 +105,7 @@ class RuntimeState : public Retirable, public std::enable_shared_from_this<Runti
   std::deque<std::weak_ptr<Job>> events_;
   uint32_t n_threads_ = 0;
   bool woken_ = false;
+  bool ending_ = false, ended_ = false;  // a thread shuts down; it is done
 };
 
 }  // namespace deepseam::session
