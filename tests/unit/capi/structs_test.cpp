@@ -36,8 +36,10 @@ void check_every_size() {
     const ds_status expected = size_is_good ? DS_OK : DS_E_STRUCT;
     REQUIRE(read_size(size, 0, &into) == expected);
     if (!size_is_good) continue;
-    REQUIRE(into.struct_size == sizeof(Type));
     const auto *bytes = reinterpret_cast<const uint8_t *>(&into);
+    uint32_t read_as;
+    std::memcpy(&read_as, bytes, 4);
+    REQUIRE(read_as == sizeof(Type));
     for (uint32_t i = 4; i < sizeof(Type); ++i) REQUIRE(bytes[i] == (i < size ? 0x5a : 0));
     REQUIRE(read_size(size, 1, &into) == (size > sizeof(Type) ? DS_E_UNKNOWN_FIELD : DS_OK));
   }
