@@ -1,5 +1,5 @@
 // What fault tests share: how much to do, and which moments to pick. Sampled by a seed that is printed; everything with
-// DS_FULL in the environment.
+// DS_TEST_FULL in the environment.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace deepseam::fault {
 
-inline bool full() { return std::getenv("DS_FULL") != nullptr; }
+inline bool full() { return std::getenv("DS_TEST_FULL") != nullptr; }
 
 // A seed from DS_SEED, else drawn; printed either way.
 inline uint32_t seed(const char *what) {
