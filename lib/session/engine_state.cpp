@@ -142,17 +142,22 @@ bool EngineState::anybody_holds_blocks() const {
   });
 }
 
-// One question at a time: the next branch that waits for the host, or the answer of the one that was asked.
+// One question at a time: the answer of the branch that was asked, then the next one that waits for the host. A branch
+// that comes back with a question while another one's is open must not take its place.
 void EngineState::ask_hosts(Work &work) {
-  for (auto &branch : work.branches) {
-    if (branch->phase != Phase::kTurn) continue;
-    if (!branch->asked) {
-      branch->asked = true;
-      JobFeed::ask(*work.job, branch->turn);
+  const auto waits = [](const auto &branch) { return branch->phase == Phase::kTurn; };
+  for (;;) {
+    auto next = std::ranges::find_if(work.branches, [&](const auto &branch) { return waits(branch) && branch->asked; });
+    if (next == work.branches.end()) next = std::ranges::find_if(work.branches, waits);
+    if (next == work.branches.end()) return;
+    Branch &branch = **next;
+    if (!branch.asked) {
+      branch.asked = true;
+      JobFeed::ask(*work.job, branch.turn);
     }
-    if (!JobFeed::answered(*work.job, *branch->turn) || branch->turn->stop) return;  // stop ends the job next time
-    branch->asked = false;
-    branch->phase = Phase::kSample;
+    if (!JobFeed::answered(*work.job, *branch.turn) || branch.turn->stop) return;  // stop ends the job next time
+    branch.asked = false;
+    branch.phase = Phase::kSample;
     JobFeed::ask(*work.job, nullptr);
   }
 }
