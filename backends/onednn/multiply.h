@@ -1,9 +1,8 @@
 // y = x W^T for packed matrices and any number of rows, spread over the host's threads.
 //
-// Up to kLibraryRows rows, and always in deterministic mode or without oneDNN, the own kernels run: tile by tile, eight
-// rows at a time. Float matrices with more rows are unpacked panel by panel and multiplied by oneDNN: on two cores of
-// an AVX-512 machine that is 95 against 59 GFLOP/s a core at 512 rows, and no gain below 128. Block formats never
-// take that way where there is VNNI: their integer kernels are three times faster than oneDNN's float GEMM.
+// Below kLibraryRows rows, and always in deterministic mode or without oneDNN, the own kernels run: tile by tile, eight
+// rows at a time. Float matrices with more rows are unpacked panel by panel and multiplied by oneDNN. Block formats
+// never take that way. Figures: docs/decisions/0040.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// The kernels of this backend, one list for all ops, and what they share: packed weights and low-rank deltas.
+// The kernels of this backend, op by op (plugin.cpp lists them), and what they share: packed weights, low-rank deltas.
 #pragma once
 
 #include <span>
@@ -8,8 +8,6 @@
 #include "sdk/kernel.h"
 
 namespace deepseam::onednn {
-
-extern const std::span<const sdk::Kernel> kKernels;
 
 // The packed form of a whole weight tensor; the number of the form is that of its Pack.
 inline uint32_t form_of(Pack pack) { return static_cast<uint32_t>(pack); }

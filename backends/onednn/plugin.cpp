@@ -45,8 +45,6 @@ Result<std::shared_ptr<void>> open_machine(const dsb_host &host) {
 
 }  // namespace
 
-const std::span<const Kernel> kKernels = kList;
-
 const sdk::Backend kBackend = {
     "onednn", DS_VERSION_STRING, "CPU",       100, 1, 1u << DSB_ACT_NATIVE | 1u << DSB_ACT_INT8X32,
     kList,    arch_name,         open_machine};
