@@ -45,8 +45,9 @@ inline Manifest manifest_for(const std::string &binary_path) {
 
 class PluginFolder {
  public:
-  PluginFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "deepseam-plugins-XXXXXX").string();
+  PluginFolder() : PluginFolder(std::filesystem::temp_directory_path().string()) {}
+  explicit PluginFolder(const std::string &parent) {
+    std::string pattern = parent + "/deepseam-plugins-XXXXXX";
     path_ = ::mkdtemp(pattern.data());
     ::chmod(path_.c_str(), 0755);
   }
