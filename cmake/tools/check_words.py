@@ -51,7 +51,7 @@ def violations_of(path, name):
         yield f"{name}: holds a carriage return"
     if text and not text.endswith("\n"):
         yield f"{name}: does not end with a line break"
-    tabs = path.suffix not in {".go", ".mod"} and path.name not in {"Makefile", ".gitattributes"}
+    tabs = path.suffix not in {".go", ".mod", ".tsv"} and path.name not in {"Makefile", ".gitattributes"}
     for number, line in enumerate(text.split("\n"), 1):
         if tabs and "\t" in line:
             yield f"{name}:{number}: holds a tab"
