@@ -17,7 +17,7 @@ inline constexpr OsHandle kNoHandle = -1;
 struct OsFile {
   OsHandle handle = kNoHandle;
   uint64_t size = 0;
-  bool local = false;  // on a filesystem of this machine, where mapped pages cannot fail because a network does
+  bool steady = false;  // mapped pages cannot fail: no network behind them, and nobody can truncate the file
 };
 
 // How far a read or write came. done < wanted with os_code 0: the file ended.

@@ -32,11 +32,14 @@ Status os_failure(int code, const char *verb, const std::string &path) {
   return fail(status, "file", "cannot %s %s: %s (errno %d)", verb, path.c_str(), reason, code).at(path).os(code);
 }
 
-// Network and user-space filesystems may fail a page long after it was mapped; reads report such failures instead.
-bool is_local(int fd) noexcept {
+// Whether pages stay readable once they are mapped. Network and user-space filesystems may fail one at any time, and
+// where files can be written one can be truncated: both are signals, and reads report them instead. That leaves local
+// filesystems that are mounted read-only.
+bool is_steady(int fd) noexcept {
 #if defined(__linux__)
+  constexpr auto kReadOnly = 1;  // ST_RDONLY
   struct statfs info;
-  if (::fstatfs(fd, &info) != 0) return false;
+  if (::fstatfs(fd, &info) != 0 || !(info.f_flags & kReadOnly)) return false;
   switch (static_cast<uint32_t>(info.f_type)) {
     case 0x6969:      // NFS
     case 0x517b:      // SMB
@@ -91,7 +94,7 @@ Result<OsFile> os_open_read(const std::string &path) {
   OsFile file;
   file.handle = fd;
   file.size = static_cast<uint64_t>(info.st_size);
-  file.local = is_local(fd);
+  file.steady = is_steady(fd);
   return file;
 }
 
