@@ -1,6 +1,7 @@
 // ds: the command line of deepseam. Parses, runs one command, turns a Failure into one line on stderr and status 1.
 #include <cstdio>
 #include <exception>
+#include <string>
 
 #include "commands.h"
 
@@ -12,7 +13,10 @@ int main(int argc, char **argv) {
       if (options.command == command.name) return command.run(options);
   } catch (const std::exception &error) {
     ds_cli::end_progress();
-    std::fprintf(stderr, "ds %s: %s\n", options.command.c_str(), error.what());
+    std::string line = error.what();
+    for (char &c : line)  // names of files and bytes of input are quoted in it
+      if (static_cast<unsigned char>(c) < 32 || c == 127) c = '?';
+    std::fprintf(stderr, "ds %s: %s\n", options.command.c_str(), line.c_str());
     return 1;
   }
   return 2;
