@@ -32,6 +32,12 @@ Status os_failure(int code, const char *verb, const std::string &path) {
   return fail(status, "file", "cannot %s %s: %s (errno %d)", verb, path.c_str(), reason, code).at(path).os(code);
 }
 
+Status not_regular(const struct stat &info, const std::string &path) {
+  return fail(DS_E_FORMAT, "file", "%s is %s, expected a regular file", path.c_str(),
+              S_ISDIR(info.st_mode) ? "a folder" : "a device, pipe or socket")
+      .at(path);
+}
+
 // Whether pages stay readable once they are mapped. Network and user-space filesystems may fail one at any time, and
 // where files can be written one can be truncated: both are signals, and reads report them instead. That leaves local
 // filesystems that are mounted read-only.
@@ -87,9 +93,7 @@ Result<OsFile> os_open_read(const std::string &path) {
   }
   if (!S_ISREG(info.st_mode)) {
     ::close(fd);
-    return fail(DS_E_FORMAT, "file", "%s is %s, expected a regular file", path.c_str(),
-                S_ISDIR(info.st_mode) ? "a folder" : "a device, pipe or socket")
-        .at(path);
+    return not_regular(info, path);
   }
   OsFile file;
   file.handle = fd;
@@ -184,6 +188,9 @@ Result<std::vector<std::string>> os_list(const std::string &path) {
 }
 
 Result<OsHandle> os_create_beside(const std::string &path, std::string &temporary) {
+  // Renaming over /dev/null would put a file in its place for everybody.
+  struct stat old {};
+  if (::stat(path.c_str(), &old) == 0 && !S_ISREG(old.st_mode)) return not_regular(old, path);
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   uint64_t salt = static_cast<uint64_t>(now.tv_nsec) ^ static_cast<uint64_t>(now.tv_sec) << 20;
