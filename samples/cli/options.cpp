@@ -67,7 +67,7 @@ void add_bench(CLI::App *app, Options *o) {
   app->add_option("-p,--prefill", o->prefill, "prompt lengths: 512,2048")->delimiter(',');
   app->add_option("-n,--decode", o->max_tokens, "tokens to decode; default 64");
   app->add_option("-d,--depth", o->depth, "tokens already in the context: 0,4096")->delimiter(',');
-  app->add_option("--batch", o->batch, "sequences decoded together: 1,8")->delimiter(',');
+  app->add_option("--batch", o->batch, "sequences decoded together: 1,8")->delimiter(',')->check(CLI::PositiveNumber);
   app->add_option("-r,--repetitions", o->repetitions, "runs of each case; the median is reported");
   app->add_flag("--fim-trace", o->fim_trace, "type 500 keys through anchored fill-in-the-middle");
   app->add_flag("--profile", o->profile, "report every repetition, not only the median");

@@ -155,6 +155,7 @@ def test_strange_numbers_are_refused():
                    ("--min-p", "nan"), ("--repetition-penalty", "-2"), ("--context", "4294967295"),
                    ("--choices", "1000"), ("--max-rows", "4294967295"), ("--threads", "4294967295")):
         ds("generate", "--model", MODEL, "--prompt", "x", "-n", 2, *option, status=1)
+    ds("bench", "--model", MODEL, "--batch", "0", status=2)
     for option in (("-n", "-1"), ("-n", "99999999999"), ("--seed", "-1"), ("--temperature", "warm"), ("-n", "1e3")):
         ds("generate", "--model", MODEL, "--prompt", "x", *option, status=2)
 
