@@ -188,9 +188,11 @@ def test_output_that_cannot_be_written_is_a_failure():
 
 
 def test_an_interrupt_ends_a_run_with_what_there_is():
+    # Hot and many, so that it would go on for a minute.
     run = subprocess.Popen([DS, "generate", "--model", TINY / "lite-wide", "--backend", "ref", "--ids", "5,6,7", "-n",
-                            "100000", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(1.5)
+                            "100000", "--choices", "32", "--temperature", "5", "--json"],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(1)
     run.send_signal(signal.SIGINT)
     out, err = run.communicate(timeout=60)
     assert run.returncode == 1 and err.count(b"\n") == 1, (run.returncode, err)
