@@ -109,14 +109,12 @@ Sampler Sampler::fork(uint64_t stream) const {
 
 bool Sampler::has_penalties() const { return repetition_ != 1 || presence_ != 0 || frequency_ != 0; }
 
-void Sampler::count(uint32_t token, int change) {
-  const auto entry = counts_.try_emplace(token, 0).first;
-  entry->second += static_cast<uint32_t>(change);
-  if (entry->second == 0) counts_.erase(entry);
-}
+// The token has been seen, so it has an entry, and this needs no memory.
+void Sampler::count(uint32_t token, int change) { counts_.find(token)->second += static_cast<uint32_t>(change); }
 
 void Sampler::see(uint32_t token) {
   if (has_penalties()) {
+    counts_.try_emplace(token, 0);  // entries stay, also at 0: rolling back must not need memory
     seen_.push_back(token);
     count(token, 1);
     if (penalty_last_n_ && seen_.size() > penalty_last_n_) count(seen_[seen_.size() - 1 - penalty_last_n_], -1);
@@ -145,7 +143,7 @@ void Sampler::adjust(float *logits, uint64_t n, const uint32_t *mask) const {
   for (const dsb_bias &bias : bias_)
     if (bias.token < n) logits[bias.token] += bias.value;
   for (const auto &entry : counts_) {
-    if (entry.first >= n) continue;
+    if (entry.first >= n || entry.second == 0) continue;
     float &logit = logits[entry.first];
     logit = logit > 0 ? logit / repetition_ : logit * repetition_;
     logit -= presence_ + frequency_ * static_cast<float>(entry.second);

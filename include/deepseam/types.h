@@ -213,9 +213,9 @@ typedef struct ds_source_io {
   ds_free_fn user_free;
 } ds_source_io;
 
-#define DS_MAP_AUTO 0u   /* map regular files of local filesystems, read others */
-#define DS_MAP_NEVER 1u  /* always read; a file truncated later cannot hurt */
-#define DS_MAP_ALWAYS 2u /* map or fail */
+#define DS_MAP_AUTO 0u   /* map regular files of local, read-only filesystems, read others: truncating cannot hurt */
+#define DS_MAP_NEVER 1u  /* always read */
+#define DS_MAP_ALWAYS 2u /* map or fail; then truncating a file that is open ends the process with a signal */
 
 #define DS_KV_AUTO 0u /* the backend's best without loss beyond the weights' own type */
 #define DS_KV_F32 1u

@@ -137,7 +137,7 @@ Result<std::shared_ptr<Source>> open_file(const std::string &path, MapMode map) 
     os_close(file.handle);
     throw;
   }
-  if (map == MapMode::kAlways || (map == MapMode::kAuto && file.local)) {
+  if (map == MapMode::kAlways || (map == MapMode::kAuto && file.steady)) {
     Status mapped = source->map();
     if (!mapped.ok() && map == MapMode::kAlways) return mapped;
   }

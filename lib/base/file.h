@@ -34,7 +34,8 @@ class Source {
 
 enum class MapMode : uint32_t { kAuto = 0, kNever = 1, kAlways = 2 };
 
-// A regular file. kAuto maps only regular files on local filesystems; kAlways fails where mapping fails.
+// A regular file. kAuto maps only where no page can fail later: local filesystems on which files cannot be truncated.
+// kAlways fails where mapping fails.
 // A missing file is DS_E_NOT_FOUND, a directory or device DS_E_FORMAT.
 Result<std::shared_ptr<Source>> open_file(const std::string &path, MapMode map);
 

@@ -17,7 +17,7 @@ inline constexpr OsHandle kNoHandle = -1;
 struct OsFile {
   OsHandle handle = kNoHandle;
   uint64_t size = 0;
-  bool local = false;  // on a filesystem of this machine, where mapped pages cannot fail because a network does
+  bool steady = false;  // mapped pages cannot fail: no network behind them, and nobody can truncate the file
 };
 
 // How far a read or write came. done < wanted with os_code 0: the file ended.
@@ -40,7 +40,8 @@ void os_forget(std::span<const uint8_t> part) noexcept;
 Status os_check_folder(const std::string &path);
 Result<std::vector<std::string>> os_list(const std::string &path);
 
-// A new file in the folder of `path`, whose name no other file has; `temporary` receives that name.
+// A new file in the folder of `path`, whose name no other file has; `temporary` receives that name. DS_E_FORMAT if
+// something is at `path` that is no regular file.
 Result<OsHandle> os_create_beside(const std::string &path, std::string &temporary);
 // Syncs and closes `handle`, renames `temporary` to `path`, syncs the folder. `handle` is closed in every case.
 Status os_publish(OsHandle handle, const std::string &temporary, const std::string &path);

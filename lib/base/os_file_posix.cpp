@@ -32,11 +32,20 @@ Status os_failure(int code, const char *verb, const std::string &path) {
   return fail(status, "file", "cannot %s %s: %s (errno %d)", verb, path.c_str(), reason, code).at(path).os(code);
 }
 
-// Network and user-space filesystems may fail a page long after it was mapped; reads report such failures instead.
-bool is_local(int fd) noexcept {
+Status not_regular(const struct stat &info, const std::string &path) {
+  return fail(DS_E_FORMAT, "file", "%s is %s, expected a regular file", path.c_str(),
+              S_ISDIR(info.st_mode) ? "a folder" : "a device, pipe or socket")
+      .at(path);
+}
+
+// Whether pages stay readable once they are mapped. Network and user-space filesystems may fail one at any time, and
+// where files can be written one can be truncated: both are signals, and reads report them instead. That leaves local
+// filesystems that are mounted read-only.
+bool is_steady(int fd) noexcept {
 #if defined(__linux__)
+  constexpr auto kReadOnly = 1;  // ST_RDONLY
   struct statfs info;
-  if (::fstatfs(fd, &info) != 0) return false;
+  if (::fstatfs(fd, &info) != 0 || !(info.f_flags & kReadOnly)) return false;
   switch (static_cast<uint32_t>(info.f_type)) {
     case 0x6969:      // NFS
     case 0x517b:      // SMB
@@ -84,14 +93,12 @@ Result<OsFile> os_open_read(const std::string &path) {
   }
   if (!S_ISREG(info.st_mode)) {
     ::close(fd);
-    return fail(DS_E_FORMAT, "file", "%s is %s, expected a regular file", path.c_str(),
-                S_ISDIR(info.st_mode) ? "a folder" : "a device, pipe or socket")
-        .at(path);
+    return not_regular(info, path);
   }
   OsFile file;
   file.handle = fd;
   file.size = static_cast<uint64_t>(info.st_size);
-  file.local = is_local(fd);
+  file.steady = is_steady(fd);
   return file;
 }
 
@@ -181,6 +188,9 @@ Result<std::vector<std::string>> os_list(const std::string &path) {
 }
 
 Result<OsHandle> os_create_beside(const std::string &path, std::string &temporary) {
+  // Renaming over /dev/null would put a file in its place for everybody.
+  struct stat old {};
+  if (::stat(path.c_str(), &old) == 0 && !S_ISREG(old.st_mode)) return not_regular(old, path);
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   uint64_t salt = static_cast<uint64_t>(now.tv_nsec) ^ static_cast<uint64_t>(now.tv_sec) << 20;

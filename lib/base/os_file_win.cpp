@@ -57,7 +57,7 @@ Result<OsFile> os_open_read(const std::string &path) {
   OsFile file;
   file.handle = reinterpret_cast<OsHandle>(handle);
   file.size = static_cast<uint64_t>(size.QuadPart);
-  file.local = is_local(wide);
+  file.steady = is_local(wide);  // the system lets nobody truncate a mapped file
   return file;
 }
 

@@ -14,7 +14,7 @@ LogLevel most_verbose(uint32_t level) noexcept {
 
 }  // namespace
 
-Log::Log(uint32_t level, ds_log_fn callback, void *user) noexcept : callback_(callback), user_(user) {
+Log::Log(uint32_t level, ds_log_fn callback, void *user) : callback_(callback), user_(user) {
   sink_.user = this;
   sink_.most = most_verbose(level);
   sink_.write = level == DS_LOG_OTHER ? nullptr : &Log::write;

@@ -17,7 +17,7 @@ namespace deepseam::capi {
 class Log {
  public:
   // level as in ds_runtime_options. callback may be NULL.
-  Log(uint32_t level, ds_log_fn callback, void *user) noexcept;
+  Log(uint32_t level, ds_log_fn callback, void *user);
   Log(const Log &) = delete;
   Log &operator=(const Log &) = delete;
 

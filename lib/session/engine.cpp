@@ -104,9 +104,9 @@ void Engine::tick(uint64_t now) {
 
 bool Engine::begin_step(const std::vector<Job *> &jobs) {
   const std::lock_guard lock(mutex_);
+  in_step_ = jobs;
   step_cancel_ = state_->device->cancel.get();
   step_cancel_->clear();
-  in_step_ = jobs;
   if (!stopping_ && !any_stops(in_step_, now_ns())) return true;
   in_step_.clear();
   step_cancel_ = nullptr;

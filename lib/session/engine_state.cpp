@@ -48,7 +48,12 @@ void EngineState::end_all(ds_status eval_status) noexcept {
 // ---- Coming in
 
 void EngineState::take_in(std::vector<std::unique_ptr<Work>> arrived) {
-  works.reserve(works.size() + arrived.size());
+  try {
+    works.reserve(works.size() + arrived.size());
+  } catch (const std::bad_alloc &) {  // they must end like all others, or somebody waits for ever
+    for (auto &work : arrived) end(std::move(work), Status(DS_E_MEMORY), Finish::kError);
+    return;
+  }
   for (auto &work : arrived) {
     work->order = next_order++;
     works.push_back(std::move(work));
@@ -244,6 +249,11 @@ void EngineState::finish(Work &work, Status status, Finish rest) noexcept {
   auto place = std::ranges::find_if(works, [&](const auto &entry) { return entry.get() == &work; });
   std::unique_ptr<Work> gone = std::move(*place);
   works.erase(place);
+  end(std::move(gone), std::move(status), rest);
+}
+
+// The same for a work that is not, or no longer, among `works`.
+void EngineState::end(std::unique_ptr<Work> gone, Status status, Finish rest) noexcept {
   std::unique_ptr<ResultData> result;
   try {
     for (auto &branch : gone->branches)

@@ -61,6 +61,7 @@ struct EngineState {
   void make_room();
   void preempt(Branch &branch);
   void finish(Work &work, Status status, Finish rest) noexcept;  // the work is gone afterwards
+  void end(std::unique_ptr<Work> gone, Status status, Finish rest) noexcept;
   void let_go(Branch &branch) noexcept;
 
   // ---- engine_step.cpp

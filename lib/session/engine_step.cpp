@@ -140,6 +140,10 @@ StepEnd EngineState::run(uint32_t entry, bool needs_logits, Status *status) {
   step.cancel_word = device->cancel->address();
   step.outputs = &outputs;
   if (!engine->begin_step(draft.jobs)) return StepEnd::kCancelled;
+  struct Ended {  // also if something throws: the list of jobs must not outlive the step
+    Engine *engine;
+    ~Ended() { engine->end_step(); }
+  } step_end{engine};
   auto judge = [&]() -> Result<runtime::TicketState> {
     DS_TRY(copy_rows());
     DS_TRY_VALUE(auto running, device->executor->submit(0, step, {device->pool->raw()}));
@@ -150,7 +154,6 @@ StepEnd EngineState::run(uint32_t entry, bool needs_logits, Status *status) {
     }
   };
   auto ended = judge();
-  engine->end_step();
   if (!ended.ok()) {
     *status = std::move(ended).status();
     return status->code() == DS_E_CANCELLED ? StepEnd::kCancelled : StepEnd::kFailed;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <new>
 
 #include "session/engine.h"
 #include "session/job_feed.h"
@@ -320,7 +321,10 @@ void JobFeed::end(Job &job, Status status) {
     job.turn_ = nullptr;
     job.state_ = JobState::kDone;
   }
-  announce(job);
+  try {
+    announce(job);
+  } catch (const std::bad_alloc &) {  // who waits has been told; a queue that has no room for the news misses it
+  }
   bool silent = false;
   {
     std::lock_guard lock(job.mutex_);

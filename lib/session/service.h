@@ -66,11 +66,8 @@ class Service {
 // A shared_ptr whose last owner hands the object to the service instead of deleting it.
 template <typename T>
 std::shared_ptr<T> retiring(std::unique_ptr<T> object, std::shared_ptr<Service> service) {
-  T *raw = object.get();
   auto hand_over = [service = std::move(service)](T *gone) { service->retire(gone); };
-  std::shared_ptr<T> pointer(raw, std::move(hand_over));
-  static_cast<void>(object.release());
-  return pointer;
+  return std::shared_ptr<T>(object.release(), std::move(hand_over));  // hands it over, too, if it finds no memory
 }
 
 uint64_t now_ns() noexcept;  // monotonic

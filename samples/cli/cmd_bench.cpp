@@ -118,7 +118,13 @@ std::vector<Case> cases(const Options &o) {
   return list;
 }
 
-void write_case(Writer *json, const Case &c, bool profile) {
+// What decoding one sequence reads of what the machine could have read meanwhile; 0 where that says nothing.
+double share_of(const Case &c, double bandwidth, uint64_t token_bytes) {
+  if (c.kind != "decode" || c.batch != 1 || bandwidth <= 0) return 0;
+  return median(c.rates) * static_cast<double>(token_bytes) / bandwidth;
+}
+
+void write_case(Writer *json, const Case &c, double share, bool profile) {
   json->StartObject();
   json->Key("case");
   json->String(c.kind.c_str());
@@ -131,6 +137,10 @@ void write_case(Writer *json, const Case &c, bool profile) {
        {std::pair{"tokens_per_second", median(c.rates)}, {"lowest", *spread.first}, {"highest", *spread.second}}) {
     json->Key(key);
     json->Double(value);
+  }
+  if (share > 0) {
+    json->Key("share_of_read_bandwidth");
+    json->Double(share);
   }
   if (profile) {
     json->Key("repetitions");
@@ -193,9 +203,14 @@ std::string as_lines(const std::vector<Case> &list, double bandwidth, uint64_t t
   out += line;
   for (const Case &c : list) {
     const auto spread = std::minmax_element(c.rates.begin(), c.rates.end());
-    std::snprintf(line, sizeof line, "%-8s %6u tokens  depth %6u  batch %2u  %9.2f tok/s  (%.2f to %.2f)\n",
+    std::snprintf(line, sizeof line, "%-8s %6u tokens  depth %6u  batch %2u  %9.2f tok/s  (%.2f to %.2f)",
                   c.kind.c_str(), c.tokens, c.depth, c.batch, median(c.rates), *spread.first, *spread.second);
     out += line;
+    if (const double share = share_of(c, bandwidth, token_bytes); share > 0) {
+      std::snprintf(line, sizeof line, "  %.0f%% of the read bandwidth", 100 * share);
+      out += line;
+    }
+    out += '\n';
   }
   return out;
 }
@@ -225,6 +240,14 @@ int run_bench(const Options &options) {
   Writer json(buffer);
   json.SetMaxDecimalPlaces(3);
   json.StartObject();
+  for (const auto &[name, key] : {std::pair{"backend", "backend"}, {"device", "device"}, {"weights", "weights.type"}}) {
+    ds_text value{};
+    if (ds_info_get_text(info.get(), key, &value, nullptr) != DS_OK) continue;
+    json.Key(name);
+    json.String(value.data, static_cast<rapidjson::SizeType>(value.size));
+  }
+  json.Key("version");
+  json.String(ds_version_string());
   json.Key("read_bandwidth");
   json.Double(bandwidth);
   json.Key("weight_bytes_per_token");
@@ -233,7 +256,7 @@ int run_bench(const Options &options) {
   json.Bool(options.deterministic);
   json.Key("cases");
   json.StartArray();
-  for (const Case &c : list) write_case(&json, c, options.profile);
+  for (const Case &c : list) write_case(&json, c, share_of(c, bandwidth, token_bytes), options.profile);
   json.EndArray();
   if (options.fim_trace) write_trace(&json, host, model.get());
   json.EndObject();

@@ -23,6 +23,7 @@ struct Request {
   ds_chat_input chat_input{};
   const ds_input *input = nullptr;
   ds_params params{};
+  bool printed = true;
 };
 
 template <typename Input>
@@ -65,7 +66,7 @@ void fill_chat(const Options &o, Request *r) {
 void fill_input(const Options &o, Request *r) {
   if (o.command == "fim") return fill_fim(o, r);
   if (o.command == "chat") return fill_chat(o, r);
-  if (!o.ids.empty()) {
+  if (o.has_ids) {
     r->ids = parse_ids(o.ids);
     set_head(&r->tokens_input, DS_INPUT_TOKENS, r);
     r->tokens_input.ids = r->ids.data();
@@ -78,10 +79,12 @@ void fill_input(const Options &o, Request *r) {
   r->text_input.flags = o.special ? DS_TEXT_PARSE_SPECIAL : 0;
 }
 
-int32_t DS_CALL print_text(void *, const ds_text_event *event) {
+// `user` is a bool: whether all that was to be printed has been.
+int32_t DS_CALL print_text(void *user, const ds_text_event *event) {
   end_progress();
-  if (event->choice == 0) write_out(text(event->text));
-  return DS_CONTINUE;
+  bool *printed = static_cast<bool *>(user);
+  if (event->choice == 0) *printed = *printed && try_write_out(text(event->text));
+  return *printed ? DS_CONTINUE : DS_STOP;
 }
 
 void fill_params(const Host &host, const Options &o, Request *r) {
@@ -103,6 +106,7 @@ void fill_params(const Host &host, const Options &o, Request *r) {
   p.cache_salt = text(o.salt);
   p.cancel = host.cancel();
   if (!o.json) p.on_text = print_text;
+  p.callback_user = &r->printed;
   if (!o.quiet)
     p.on_progress = [](void *user, const ds_progress *progress) -> int32_t {
       return progress->stage == DS_STAGE_PREFILL ? show_progress(user, progress) : DS_CONTINUE;
@@ -231,7 +235,11 @@ int run_generate(const Options &options) {
   const Handle<ds_result> result(raw);
   end_progress();
   check(status, error);
+  if (!request.printed) throw Failure("standard output: cannot be written");
   write_out(options.json ? as_json(result.get(), load_ms) : "\n");
+  uint32_t reason = 0;
+  check(ds_result_finish_reason(result.get(), 0, &reason, &error), error);
+  if (reason == DS_FINISH_CANCELLED) throw Failure("interrupted");
   return 0;
 }
 

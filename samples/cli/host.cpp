@@ -1,11 +1,11 @@
 #include "host.h"
 
+#include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <fstream>
-#include <iostream>
-#include <sstream>
+#include <cstring>
+#include <string_view>
 
 #if defined(_WIN32)
 #include <io.h>
@@ -20,7 +20,11 @@ namespace {
 
 ds_cancel *interrupt_flag = nullptr;  // this program's, not the library's: a signal handler has no other way
 
-void on_interrupt(int) { ds_cancel_set(interrupt_flag, nullptr); }
+// The first interrupt asks for an orderly end; a second one does not wait for it.
+void on_interrupt(int number) {
+  ds_cancel_set(interrupt_flag, nullptr);
+  std::signal(number, SIG_DFL);
+}
 
 uint32_t kv_format(const std::string &name) {
   if (name.empty()) return DS_KV_AUTO;
@@ -101,7 +105,7 @@ void fill(const Host &host, const Options &options, ModelRequest *request) {
   o.max_rows = options.max_rows;
   o.ram_budget = options.ram_budget;
   o.flags = options.deterministic ? DS_MODEL_DETERMINISTIC : 0;
-  o.map_mode = options.no_map ? DS_MAP_NEVER : DS_MAP_AUTO;
+  o.map_mode = options.map == "always" ? DS_MAP_ALWAYS : options.map == "never" ? DS_MAP_NEVER : DS_MAP_AUTO;
   o.cancel = host.cancel();
   o.progress = options.quiet ? nullptr : show_progress;
 }
@@ -158,37 +162,44 @@ void end_progress() {
 }
 
 std::string read_file(const std::string &path) {
-  std::ostringstream content;
-  if (path == "-") {
-    content << std::cin.rdbuf();
-    return content.str();
-  }
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Failure(path + ": cannot be opened");
-  content << file.rdbuf();
-  return content.str();
+  const bool is_stdin = path == "-";
+  std::FILE *file = is_stdin ? stdin : std::fopen(path.c_str(), "rb");
+  if (!file) throw Failure(path + ": cannot be opened: " + std::strerror(errno));
+  std::string content;
+  char piece[65536];
+  while (const size_t n = std::fread(piece, 1, sizeof piece, file)) content.append(piece, n);
+  const int failure = std::ferror(file) ? errno : 0;
+  if (!is_stdin) std::fclose(file);
+  if (failure) throw Failure((is_stdin ? "standard input" : path) + ": cannot be read: " + std::strerror(failure));
+  return content;
 }
 
 std::vector<uint32_t> parse_ids(const std::string &list) {
+  constexpr std::string_view kBetween = ", []\n\r\t";
   std::vector<uint32_t> ids;
-  const char *at = list.c_str();
-  while (*at) {
-    if (*at == ',' || *at == ' ' || *at == '[' || *at == ']' || *at == '\n' || *at == '\r' || *at == '\t') {
+  for (size_t at = 0; at < list.size();) {
+    if (kBetween.find(list[at]) != kBetween.npos) {
       ++at;
       continue;
     }
-    char *end = nullptr;
-    const unsigned long long id = std::strtoull(at, &end, 10);
-    if (end == at || *at == '-' || id > UINT32_MAX) throw Failure("token ids: cannot read '" + std::string(at) + "'");
-    ids.push_back(static_cast<uint32_t>(id));
-    at = end;
+    uint32_t id = 0;
+    const char *begin = list.data() + at, *end = list.data() + list.size();
+    const auto [stop, code] = std::from_chars(begin, end, id);
+    if (code != std::errc() || (stop != end && kBetween.find(*stop) == kBetween.npos))
+      throw Failure("token ids: expected numbers below 4294967296 with commas between, found '" + list.substr(at, 20) +
+                    "' at byte " + std::to_string(at));
+    ids.push_back(id);
+    at += static_cast<size_t>(stop - begin);
   }
   return ids;
 }
 
+bool try_write_out(const std::string &data) {
+  return std::fwrite(data.data(), 1, data.size(), stdout) == data.size() && std::fflush(stdout) == 0;
+}
+
 void write_out(const std::string &data) {
-  if (std::fwrite(data.data(), 1, data.size(), stdout) != data.size() || std::fflush(stdout) != 0)
-    throw Failure("standard output: cannot be written");
+  if (!try_write_out(data)) throw Failure("standard output: cannot be written");
 }
 
 }  // namespace ds_cli

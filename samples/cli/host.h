@@ -74,6 +74,7 @@ void end_progress();
 
 std::string read_file(const std::string &path);  // "-" is stdin
 std::vector<uint32_t> parse_ids(const std::string &list);
-void write_out(const std::string &data);  // all of it to stdout, or a Failure
+void write_out(const std::string &data);      // all of it to stdout, or a Failure
+bool try_write_out(const std::string &data);  // the same for callbacks, which must not throw
 
 }  // namespace ds_cli

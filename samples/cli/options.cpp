@@ -17,10 +17,11 @@ void add_device(CLI::App *app, Options *o) {
   app->add_option("--context", o->context, "context length in tokens");
   app->add_option("--threads", o->threads, "worker threads; default: one per core");
   app->add_option("--kv", o->kv, "cache rows as f32, bf16, e4m3 or q8");
-  app->add_option("--ram-budget", o->ram_budget, "bytes of memory the model may take");
+  app->add_option("--ram-budget", o->ram_budget, "bytes of memory the model may take")->check(CLI::NonNegativeNumber);
   app->add_option("--max-rows", o->max_rows, "rows in a step");
   app->add_flag("--deterministic", o->deterministic, "same bits for any chunking and batching");
-  app->add_flag("--no-map", o->no_map, "read the model file instead of mapping it");
+  app->add_option("--map", o->map, "use the model file in place: always, never, or auto (where it cannot be truncated)")
+      ->check(CLI::IsMember({"auto", "never", "always"}));
   app->add_flag("--quiet,-q", o->quiet, "no progress bar");
 }
 
@@ -33,7 +34,7 @@ void add_sampling(CLI::App *app, Options *o) {
   app->add_option("--top-k", o->top_k);
   app->add_option("--min-p", o->min_p);
   app->add_option("--repetition-penalty", o->repetition_penalty);
-  app->add_option("--seed,-s", o->seed);
+  app->add_option("--seed,-s", o->seed)->check(CLI::NonNegativeNumber);
   app->add_flag("--random-seed", o->random_seed, "draw a seed");
   app->add_option("--choices", o->choices, "independent answers");
   app->add_option("--logprobs", o->logprobs, "candidates to report per token (with --json)");
@@ -53,7 +54,9 @@ void add_prompt(CLI::App *app, Options *o) {
     o->has_prompt = true;
   });
   app->add_option("--prompt-file,-f", o->prompt_file, "a file with the text; - is stdin");
-  app->add_option("--ids", o->ids, "token ids instead of text: 1,2,3");
+  app->add_option("--ids", o->ids, "token ids instead of text: 1,2,3")->each([o](const std::string &) {
+    o->has_ids = true;
+  });
   app->add_flag("--special", o->special, "special tokens written in the prompt become those tokens");
 }
 
@@ -64,7 +67,7 @@ void add_bench(CLI::App *app, Options *o) {
   app->add_option("-p,--prefill", o->prefill, "prompt lengths: 512,2048")->delimiter(',');
   app->add_option("-n,--decode", o->max_tokens, "tokens to decode; default 64");
   app->add_option("-d,--depth", o->depth, "tokens already in the context: 0,4096")->delimiter(',');
-  app->add_option("--batch", o->batch, "sequences decoded together: 1,8")->delimiter(',');
+  app->add_option("--batch", o->batch, "sequences decoded together: 1,8")->delimiter(',')->check(CLI::PositiveNumber);
   app->add_option("-r,--repetitions", o->repetitions, "runs of each case; the median is reported");
   app->add_flag("--fim-trace", o->fim_trace, "type 500 keys through anchored fill-in-the-middle");
   app->add_flag("--profile", o->profile, "report every repetition, not only the median");
@@ -122,7 +125,7 @@ void declare(CLI::App *app, Options *o) {
   c->add_option("--shape", o->shape, "tiny, lite, v2 or r1")->required();
   c->add_option("--type", o->type, "as for pack; default bf16");
   c->add_option("--out,-o", o->out)->required();
-  c->add_option("--seed", o->seed);
+  c->add_option("--seed", o->seed)->check(CLI::NonNegativeNumber);
   c->add_flag("--quiet,-q", o->quiet);
   c = app->add_subcommand("plugins", "every plugin candidate, and why it is not used");
   c->add_option("--plugin-dir", o->plugin_dirs);

@@ -1,5 +1,6 @@
 #include "expectations.h"
 
+#include <cstdio>
 #include <cstring>
 #include <initializer_list>
 
@@ -34,6 +35,13 @@ bool listed(const char *test_case, Kind kind) {
 }  // namespace
 
 bool skipped(const char *test_case) { return listed(test_case, Kind::kSkip); }
+void tell_skipped() {
+  for (const Expectation &entry : kExpectations)
+    if (entry.kind == Kind::kSkip && !std::strcmp(entry.backend, backend_name()))
+      std::printf("skipped: %s: %s\n", entry.test_case, entry.reason);
+  std::fflush(stdout);
+}
+
 bool fails(const char *test_case) { return listed(test_case, Kind::kFail); }
 
 double tolerance(DType weights) {

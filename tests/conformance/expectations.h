@@ -12,6 +12,7 @@ const char *backend_name();
 const char *backend_path();  // of the plugin
 
 bool skipped(const char *test_case);
+void tell_skipped();  // prints this backend's skipped cases with their reasons
 bool fails(const char *test_case);
 
 // Largest error of a product with weights of this type, relative to the largest exact result.

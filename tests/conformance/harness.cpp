@@ -36,6 +36,7 @@ Machine &Machine::get() {
 }
 
 Machine::Machine() {
+  tell_skipped();
   auto runner = deepseam::make_thread_pool(2, false);
   REQUIRE(runner.ok());
   runner_ = std::move(runner).value();

@@ -6,8 +6,11 @@ oracle recorded. Nothing here looks inside the library.
 """
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ import numpy as np
 DS, SCRATCH = sys.argv[1], Path(sys.argv[2])
 TINY, GOLDEN = Path(os.environ["DS_TINY_DIR"]), Path(os.environ["DS_GOLDEN_DIR"])
 MODEL = SCRATCH / "tiny.dsm"
+IDS = ",".join(map(str, range(2, 100)))
 CODE = 'int main(void) {\n  return 0;\n}\n// ünïcödé 漢字 \U0001f600\n'
 
 
@@ -146,6 +150,85 @@ def test_failures_are_one_line_and_status_1():
     ds("logits", "--model", MODEL, "--ids", "99999999", "--out", SCRATCH / "x.npy", status=1)
 
 
+def test_strange_numbers_are_refused():
+    for option in (("--temperature", "nan"), ("--temperature", "inf"), ("--temperature", "-1"), ("--top-p", "1.5"),
+                   ("--min-p", "nan"), ("--repetition-penalty", "-2"), ("--context", "4294967295"),
+                   ("--choices", "1000"), ("--max-rows", "4294967295"), ("--threads", "4294967295")):
+        ds("generate", "--model", MODEL, "--prompt", "x", "-n", 2, *option, status=1)
+    ds("bench", "--model", MODEL, "--batch", "0", status=2)
+    for option in (("-n", "-1"), ("-n", "99999999999"), ("--seed", "-1"), ("--temperature", "warm"), ("-n", "1e3")):
+        ds("generate", "--model", MODEL, "--prompt", "x", *option, status=2)
+
+
+def test_strange_ids_are_refused():
+    for ids in ("1,x", "4294967296", "1,-2", "1;2", "0x10", "1.5", ",", ""):
+        ds("logits", "--model", MODEL, "--ids", ids, "--out", SCRATCH / "x.npy", status=1)
+        ds("generate", "--model", MODEL, "--ids", ids, "-n", 2, status=1)
+    for text in (b"1,2\x00,3", b"\xff\xfe\n\n1", b"1,2\n3 x\ny\n"):
+        ds("detokenize", "--model", MODEL, stdin=text, status=1)
+
+
+def test_prompts_that_cannot_work_are_refused():
+    ds("generate", "--model", MODEL, "--prompt-file", SCRATCH, "-n", 2, status=1)  # a folder
+    ds("generate", "--model", MODEL, "--prompt-file", SCRATCH / "no\nfile", "-n", 2, status=1)
+    ds("generate", "--model", MODEL, "--context", 64, "--prompt", "x" * 64, "-n", 2, status=1)
+    assert generate("--prompt", "", "-n", 2)["usage"]["prompt_tokens"] == 1  # the token that begins a text
+    assert generate("--context", 64, "--prompt", "x" * 40, "-n", 1000000)["finish_reason"] in ("context", "end")
+    assert generate("-n", 2, stdin=bytes(range(256)))["usage"]["prompt_tokens"] == 257
+
+
+def test_output_that_cannot_be_written_is_a_failure():
+    for args in (("generate", "--prompt", "x", "-n", "9"), ("generate", "--prompt", "x", "-n", "9", "--json"),
+                 ("tokenize",), ("info",), ("plan", "--json"), ("logits", "--ids", "1", "--out", "/dev/full")):
+        with open("/dev/full", "w") as full:
+            run = subprocess.run([DS, *args, "--model", MODEL], stdin=subprocess.DEVNULL, stdout=full,
+                                 stderr=subprocess.PIPE, timeout=300)
+        assert run.returncode == 1 and run.stderr.count(b"\n") == 1, (args, run.returncode, run.stderr)
+        assert b"cannot be written" in run.stderr, run.stderr
+
+
+def test_an_interrupt_ends_a_run_with_what_there_is():
+    # Hot and many, so that it would go on for a minute.
+    run = subprocess.Popen([DS, "generate", "--model", TINY / "lite-wide", "--backend", "ref", "--ids", "5,6,7", "-n",
+                            "100000", "--choices", "32", "--temperature", "5", "--json"],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(1)
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 1 and err.count(b"\n") == 1, (run.returncode, err)
+    assert not out or json.loads(out)["finish_reason"] == "cancelled", out  # none: it was still loading
+
+
+def test_a_weight_that_is_no_number_ends_in_a_sentence():
+    whole = (TINY / "v3" / "model.safetensors").read_bytes()
+    size = int.from_bytes(whole[:8], "little")
+    broken = SCRATCH / "nan"
+    broken.mkdir(exist_ok=True)
+    (broken / "config.json").write_bytes((TINY / "v3" / "config.json").read_bytes())
+    config = json.loads((TINY / "v3" / "config.json").read_bytes())
+    mtp = f"layers.{config['num_hidden_layers']}."  # takes no part in generating
+    kinds = {}  # one tensor of each kind, of the last layer
+    for tensor, info in json.loads(whole[8:8 + size]).items():
+        if tensor != "__metadata__" and mtp not in tensor:
+            kinds[re.sub(r"[0-9]+", "N", tensor)] = tensor, info
+    failed = 0
+    for i, (tensor, info) in enumerate(kinds.values()):
+        begin, end = info["data_offsets"]
+        data = bytearray(whole)
+        nan = {"BF16": b"\xc0\x7f", "F32": b"\x00\x00\xc0\x7f", "F8_E4M3": b"\x7f"}[info["dtype"]]
+        at = 8 + size + begin + (end - begin) // len(nan) // 2 * len(nan)
+        data[at:at + len(nan)] = nan
+        (broken / "model.safetensors").write_bytes(data)
+        backend = ("ref", "onednn")[i % 2]
+        run = subprocess.run([DS, "generate", "--model", broken, "--backend", backend, "--ids", IDS, "-n", "4"],
+                             capture_output=True, timeout=300)
+        said = run.stderr.decode()
+        assert run.returncode == 0 or run.returncode == 1 and said.count("\n") == 1, (tensor, backend, said)
+        assert run.returncode == 0 or "finite" in said or "NaN" in said, (tensor, backend, said)
+        failed += run.returncode
+    assert len(kinds) > 15 and failed > len(kinds) // 2, (failed, len(kinds))  # what no token meets does no harm
+
+
 def test_usage_errors_are_status_2():
     ds(status=2)
     ds("generate", status=2)
@@ -156,7 +239,18 @@ def test_usage_errors_are_status_2():
 def test_bench_reports_what_was_asked():
     out = json.loads(ds("bench", "--model", MODEL, "-p", "32,64", "-n", 4, "-d", "0,16", "--batch", "1,2", "-r", 1, "--json"))
     assert len(out["cases"]) == 8 and all(c["tokens_per_second"] > 0 for c in out["cases"])
-    assert out["read_bandwidth"] > 1e8
+    assert out["read_bandwidth"] > 1e8 and out["weight_bytes_per_token"] > 0
+    assert out["backend"] in ("ref", "onednn") and out["version"] and out["device"]
+    for case in out["cases"]:  # of several sequences the share would say little: they share experts
+        assert ("share_of_read_bandwidth" in case) == (case["case"] == "decode" and case["batch"] == 1)
+
+
+def test_bench_types_into_a_file():
+    out = json.loads(ds("bench", "--model", MODEL, "-p", 0, "-n", 1, "-r", 1, "--fim-trace", "--json"))
+    kinds = out["fim_trace"]
+    assert {"insert", "enter", "bracket", "backspace", "jump"} <= kinds.keys()
+    assert sum(kind["events"] for kind in kinds.values()) == 500
+    assert kinds["insert"]["tokens_computed_p50"] < kinds["jump"]["tokens_computed_p50"]  # prefixes are reused
 
 
 def main():

@@ -17,6 +17,7 @@ sys.path.insert(0, HERE)
 import tokenizer_corpus  # noqa: E402
 
 SKIPPED = 77
+RESULTS = []  # of each comparison: whether all was equal
 
 # Known ids, found by two independent implementations: (text, V2, V3), None where only one is known.
 VECTORS = [
@@ -110,6 +111,7 @@ def compare(name, driver, model, reference, strings, flags):
     for i in bad[:8]:
         print("%s: %r\n  expected %s\n  got      %s" % (name, strings[i], expected[i], got[i]))
     print("%s%s: %d strings, %d ids, %d differ" % (name, " " + " ".join(flags) if flags else "", len(strings), sum(map(len, expected)), len(bad)))
+    RESULTS.append(not bad)
     return len(bad)
 
 
@@ -120,6 +122,7 @@ def compare_vectors(name, driver, model, column):
     for text, ids, mine in bad:
         print("%s: %r\n  expected %s\n  got      %s" % (name, text, ids, mine))
     print("%s: %d known vectors, %d differ" % (name, len(cases), len(bad)))
+    RESULTS.append(not bad)
     return len(bad)
 
 
@@ -135,7 +138,7 @@ def main():
         print("skipped: the Python package `tokenizers` is not installed")
         return SKIPPED
     strings = tokenizer_corpus.strings(args.count)
-    bad = 0
+    bad = skipped = 0
     small = os.path.join(HERE, "..", "unit", "text", "data")
     bad += compare("small", args.driver, small, Tokenizer.from_file(os.path.join(small, "tokenizer.json")), strings, [])
     v3 = os.path.join(args.tokenizers, "deepseek_v3")
@@ -144,7 +147,8 @@ def main():
         bad += compare("V3", args.driver, v3, Tokenizer.from_file(os.path.join(v3, "tokenizer.json")), strings, [])
         bad += compare("V3", args.driver, v3, Tokenizer.from_file(os.path.join(v3, "tokenizer.json")), strings[:1000], ["--blob"])
     else:
-        print("V3 not compared: no %s/tokenizer.json" % v3)
+        print("skipped: V3 is not compared: there is no tokenizer.json in deepseek_v3")
+        skipped += 1
     vocab = glob.glob(os.path.join(args.tokenizers, "deepseek_v2", "*.gguf"))
     if vocab:
         meta = read_gguf(vocab[0])
@@ -161,7 +165,9 @@ def main():
             bad += compare("V2", args.driver, folder, reference, strings, [])
             bad += compare("V2 (GGUF arrays)", args.driver, dump, reference, strings, [])
     else:
-        print("V2 not compared: no *.gguf in %s/deepseek_v2" % args.tokenizers)
+        print("skipped: V2 is not compared: there is no vocabulary in deepseek_v2")
+        skipped += 1
+    print("%d passed, %d failed, %d skipped" % (sum(RESULTS), len(RESULTS) - sum(RESULTS), skipped))
     return 1 if bad else 0
 
 

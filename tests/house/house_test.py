@@ -317,6 +317,12 @@ class Counting(Planted):
         self.assertEqual(self.count(self.case("run", "Ran 38 tests in 2s\n\nOK (skipped=1)"))[0], [37, 0, 1])
         self.assertEqual(self.count(self.case("run", "...\n7 passed, 0 failed, 2 skipped\n"))[0], [7, 0, 2])
 
+    def test_a_case_that_says_why_it_did_not_run_is_skipped(self):
+        within = self.case("run", "a_test.cpp:7: MESSAGE: skipped: only root can\n" + self.DOCTEST.format(12, 0))
+        self.assertEqual(self.count(within)[0], [12, 0, 1])  # one of the three that are listed as skipped
+        text = "".join(f"skipped: case {i}: why\n" for i in range(5)) + self.DOCTEST.format(12, 0)
+        self.assertEqual(self.count(self.case("run", text))[0], [10, 0, 5])
+
     def test_other_programs_count_as_one(self):
         self.assertEqual(self.count(self.case("run", "hello"), self.case("fail", "no", "<failure/>"))[0], [1, 1, 0])
 

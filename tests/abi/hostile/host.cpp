@@ -27,7 +27,7 @@ ds_runtime_options runtime_options() {
   return options;
 }
 
-Host open_host(const ds_runtime_options *options, const char *backend) {
+Host open_host(const ds_runtime_options *options, const char *backend, const char *path) {
   const ds_runtime_options own = runtime_options();
   ds_error error = fresh_error();
   Host host;
@@ -35,7 +35,7 @@ Host open_host(const ds_runtime_options *options, const char *backend) {
   ds_source_path source{};
   source.head.struct_size = sizeof source;
   source.head.tag = DS_SOURCE_PATH;
-  source.path = {ABI_MODEL, DS_STRLEN};
+  source.path = {path, DS_STRLEN};
   ds_model_options model{};
   model.struct_size = sizeof model;
   model.flags = DS_MODEL_DETERMINISTIC;

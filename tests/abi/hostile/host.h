@@ -22,8 +22,8 @@ ds_error fresh_error();
 // Throws std::runtime_error with the library's sentence if `status` is not DS_OK.
 void require(ds_status status, const ds_error &error);
 
-// Opens ABI_MODEL on the backend (empty: "ref"), deterministic. NULL options: runtime_options().
-Host open_host(const ds_runtime_options *options = nullptr, const char *backend = "ref");
+// Opens a model on the backend, deterministic. NULL options: runtime_options().
+Host open_host(const ds_runtime_options *options = nullptr, const char *backend = "ref", const char *path = ABI_MODEL);
 // Shuts down and releases all.
 void close_host(Host &host);
 

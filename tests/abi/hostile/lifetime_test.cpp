@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <string>
@@ -253,6 +255,39 @@ TEST_CASE("a forked child is told so, and the parent's job is unharmed") {
   ds_job_release(job);
   CHECK(generate(host.session, kPrompt, kTokens) == expected());
   close_host(host);
+}
+
+TEST_CASE("a model file that is truncated or replaced while it is open changes nothing") {
+  const std::vector<uint32_t> expected_ids = expected();
+  for (const char *backend : {"ref", "onednn"})
+    for (const bool replaced : {false, true}) {
+      CAPTURE(backend);
+      CAPTURE(replaced);
+      char folder[] = "/tmp/deepseam-damaged-XXXXXX";
+      REQUIRE(mkdtemp(folder));
+      const std::filesystem::path path = std::filesystem::path(folder) / "model.dsm";
+      std::filesystem::copy_file(ABI_MODEL, path);
+      Host host = open_host(nullptr, backend, path.c_str());
+      ds_job *job = start_long_job(host);
+      wait_until_running(job);
+      if (replaced) std::filesystem::rename(path, path.string() + ".old");
+      std::ofstream(path, std::ios::binary).write("gone", 4);  // what was there is cut off, or another file
+      usleep(50'000);                                          // steps go on
+      ds_error error = fresh_error();
+      REQUIRE(ds_job_cancel(job, &error) == DS_OK);
+      REQUIRE(ds_job_wait(job, UINT64_MAX, &error) == DS_OK);
+      ds_job_release(job);
+      CHECK(generate(host.session, kPrompt, kTokens) == expected_ids);
+      close_host(host);
+      std::string failure;
+      try {
+        open_host(nullptr, backend, path.c_str());
+      } catch (const std::exception &exception) {
+        failure = exception.what();
+      }
+      CHECK(failure.find("model.dsm") != failure.npos);
+      std::filesystem::remove_all(folder);
+    }
 }
 
 TEST_CASE("two runtimes live side by side") {
