@@ -25,16 +25,7 @@ struct Candidate {
 };
 
 Status read_files(const OpenOptions &options, PlannedModel *model) {
-  const ModelSource &source = options.source;
-  if (source.file) {
-    DS_TRY_VALUE(model->files, open_model_files(source.file));
-  } else if (source.folder) {
-    DS_TRY_VALUE(model->files, open_model_files(source.folder));
-  } else {
-    std::string path = source.path;
-    if (path == "embedded") path = own_folder() + "/deepseam/embedded.dsm";
-    DS_TRY_VALUE(model->files, open_model_files(path, options.map));
-  }
+  DS_TRY_VALUE(model->files, open_source(options.source, options.map));
   DS_TRY_VALUE(model->config, model::make_config(model->files.config, model->files.path));
   DS_TRY_VALUE(model->weights, model::bind_weights(model->config, model->files.tensors, model->files.path));
   return {};
@@ -239,6 +230,21 @@ Status check_options(const OpenOptions &options, const model::Config &config) {
 }
 
 }  // namespace
+
+Result<ModelFiles> open_source(const ModelSource &source, MapMode map) {
+  if (source.file) return open_model_files(source.file);
+  if (source.folder) return open_model_files(source.folder);
+  if (source.path != "embedded") return open_model_files(source.path, map);
+  const std::string path = own_folder() + "/deepseam/embedded.dsm";
+  auto files = open_model_files(path, map);
+  if (files.ok() || files.status().code() != DS_E_NOT_FOUND) return files;
+  return fail(DS_E_NOT_FOUND, "session",
+              "the embedded model is not installed: there is no %s; install it there, or link deepseam-embedded and "
+              "open "
+              "what ds_embedded_model gives",
+              path.c_str())
+      .at(path);
+}
 
 Result<PlannedModel> plan_model(RuntimeState &runtime, const OpenOptions &options, bool for_open) {
   DS_TRY(runtime.check_open());

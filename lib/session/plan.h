@@ -32,6 +32,9 @@ struct ModelSource {
   std::shared_ptr<Source> file;          // one file: memory, or a host's read-at
 };
 
+// DS_E_NOT_FOUND: nothing there; of "embedded" it says how to get it.
+Result<ModelFiles> open_source(const ModelSource &source, MapMode map);
+
 struct OpenOptions {
   ModelSource source;
   std::string backend;            // empty: the best that fits
