@@ -2,8 +2,8 @@
 //
 // Decoding is exact. Encoding rounds to nearest; Q8_0 and Q4_0 first choose the scale of each block of 32 (Q4_0 by
 // least squared error over a short list of candidates). Blocks that are scale times level already lose nothing: Q4_0
-// any such block, Q8_0 those whose largest level is ±127. Values that the format cannot hold (NaN, Inf, beyond F16's
-// range) are refused with the tensor's name, row and column. Plain loops that compilers vectorise; no allocation.
+// any such block, Q8_0 those whose largest level is 112 to 127. Values that the format cannot hold (NaN, Inf, beyond
+// F16's range) are refused with the tensor's name, row and column. Plain loops that compilers vectorise; no allocation.
 #pragma once
 
 #include <cstdint>

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <vector>
@@ -161,9 +162,9 @@ TEST_CASE("numbers on a grid of Q4_0 come back as they are, whichever level is t
   CHECK(decoded(DType::kQ4_0, encoded(DType::kQ4_0, mixed, 320), 500, 320) == mixed);
 }
 
-TEST_CASE("numbers on a grid of Q8_0 whose largest level is 127 come back as they are") {
-  for (int most : {127, -127}) {
-    const auto values = on_grid(-127, 127, most, 2000, static_cast<uint32_t>(most + 500));
+TEST_CASE("numbers on a grid of Q8_0 whose largest level is near 127 come back as they are") {
+  for (int most : {127, -127, 126, -120, 112}) {
+    const auto values = on_grid(-std::abs(most), std::abs(most), most, 2000, static_cast<uint32_t>(most + 500));
     CHECK(decoded(DType::kQ8_0, encoded(DType::kQ8_0, values, 320), 200, 320) == values);
   }
 }
