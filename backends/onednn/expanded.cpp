@@ -13,7 +13,7 @@ namespace deepseam::onednn {
 namespace {
 
 constexpr uint64_t kChunk = 256;
-constexpr uint32_t kRowsAtOnce = 512;
+constexpr uint32_t kRowsAtOnce = 2048;
 
 uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 

@@ -334,23 +334,48 @@ inline float lanes_sum(FPart v) {
   return sum;
 }
 
-float dot(const float *a, const float *b, uint64_t n) {
+template <uint32_t kRows>
+inline void dot_rows(const float *a, const float *const *b, uint64_t n, float *sums) {
   constexpr uint32_t kSums = 32 / kPart;
-  FPart sums[kSums] = {};
+  FPart parts[kRows][kSums] = {};
   uint64_t i = 0;
   for (; i + 32 <= n; i += 32)
-    for (uint32_t k = 0; k < kSums; ++k) sums[k] += load<FPart>(a + i + k * kPart) * load<FPart>(b + i + k * kPart);
-  for (; i + kPart <= n; i += kPart) sums[0] += load<FPart>(a + i) * load<FPart>(b + i);
-  for (uint32_t k = 1; k < kSums; ++k) sums[0] += sums[k];
-  float sum = lanes_sum(sums[0]);
-  for (; i < n; ++i) sum += a[i] * b[i];
+    for (uint32_t k = 0; k < kSums; ++k) {
+      const FPart shared = load<FPart>(a + i + k * kPart);
+      for (uint32_t r = 0; r < kRows; ++r) parts[r][k] += shared * load<FPart>(b[r] + i + k * kPart);
+    }
+  for (; i + kPart <= n; i += kPart)
+    for (uint32_t r = 0; r < kRows; ++r) parts[r][0] += load<FPart>(a + i) * load<FPart>(b[r] + i);
+  for (uint32_t r = 0; r < kRows; ++r) {
+    for (uint32_t k = 1; k < kSums; ++k) parts[r][0] += parts[r][k];
+    sums[r] = lanes_sum(parts[r][0]);
+    for (uint64_t j = i; j < n; ++j) sums[r] += a[j] * b[r][j];
+  }
+}
+
+float dot(const float *a, const float *b, uint64_t n) {
+  float sum;
+  dot_rows<1>(a, &b, n, &sum);
   return sum;
 }
+
+void dot2(const float *a, const float *const *b, uint64_t n, float *sums) { dot_rows<2>(a, b, n, sums); }
 
 void axpy(float factor, const float *x, float *y, uint64_t n) {
   uint64_t i = 0;
   for (; i + kPart <= n; i += kPart) store(y + i, load<FPart>(y + i) + load<FPart>(x + i) * factor);
   for (; i < n; ++i) y[i] += factor * x[i];
+}
+
+void axpy4(const float *factors, const float *const *x, float *y, uint64_t n) {
+  uint64_t i = 0;
+  for (; i + kPart <= n; i += kPart) {
+    FPart sum = load<FPart>(y + i);
+    for (uint32_t r = 0; r < 4; ++r) sum += load<FPart>(x[r] + i) * factors[r];
+    store(y + i, sum);
+  }
+  for (; i < n; ++i)
+    for (uint32_t r = 0; r < 4; ++r) y[i] += factors[r] * x[r][i];
 }
 
 void scale(float factor, float *y, uint64_t n) {
@@ -418,7 +443,7 @@ float exp_sum(float *x, uint64_t n, float maximum) {
 
 #define DS_TEXT_INNER(name) #name
 #define DS_TEXT(name) DS_TEXT_INNER(name)
-constexpr Kernels kTable = {DS_TEXT(DS_ISA_NAME), matmul,   matmul_q, quantise, dot, axpy, scale,
+constexpr Kernels kTable = {DS_TEXT(DS_ISA_NAME), matmul,   matmul_q, quantise, dot, axpy, dot2, axpy4, scale,
                             sum_squares,          silu_mul, exp_sum};
 
 }  // namespace DS_ISA_NAME

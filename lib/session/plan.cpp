@@ -15,7 +15,7 @@
 namespace deepseam::session {
 namespace {
 
-constexpr uint32_t kDefaultRows = 512, kDefaultSequences = 8, kMostLogitRows = 64;
+constexpr uint32_t kDefaultSequences = 8, kMostLogitRows = 64;
 constexpr uint32_t kMostContext = 1u << 24;
 
 struct Candidate {
@@ -72,10 +72,18 @@ Result<std::vector<Candidate>> candidates(RuntimeState &runtime, const OpenOptio
   return list;
 }
 
-runtime::PlanOptions plan_options(const OpenOptions &options, const Candidate &candidate, uint32_t context) {
+// Rows of a step without a wish: fewer than 512 leave the kernels short of work. Where a row costs little, more of them
+// still make a short step, and what is done once a step (expanding the cached latents) is done less often.
+uint32_t default_rows(int64_t hidden_size) {
+  constexpr int64_t kRows = 512, kHidden = 2048, kMost = 2048;
+  return static_cast<uint32_t>(std::clamp(kRows * kHidden / std::max<int64_t>(hidden_size, 1), kRows, kMost));
+}
+
+runtime::PlanOptions plan_options(const OpenOptions &options, const Candidate &candidate, uint32_t context,
+                                  int64_t hidden_size) {
   runtime::PlanOptions plan;
   plan.deterministic = options.deterministic;
-  plan.max_rows = options.max_rows ? options.max_rows : kDefaultRows;
+  plan.max_rows = options.max_rows ? options.max_rows : default_rows(hidden_size);
   plan.max_seqs = options.max_sequences ? options.max_sequences : kDefaultSequences;
   plan.max_blocks_per_seq = (context + options.block_tokens - 1) / options.block_tokens;
   plan.max_logit_rows = std::max(plan.max_seqs, std::min(plan.max_rows, kMostLogitRows));
@@ -185,7 +193,7 @@ Status plan_on(const Candidate &candidate, const OpenOptions &options, uint32_t 
   const uint64_t budget = budget_of(options, candidate, &stated);
   uint32_t context = most;
   for (int round = 0; round < 2; ++round) {  // a context cut to the budget is planned again with its own tables
-    const runtime::PlanOptions wish = plan_options(options, candidate, context);
+    const runtime::PlanOptions wish = plan_options(options, candidate, context, model->config.hidden_size);
     DS_TRY_VALUE(const auto layout,
                  runtime::Layout::plan(candidate.backend, candidate.device.index, model->graph, wish));
     DS_TRY(layout->check_nodes());

@@ -39,7 +39,7 @@ OpenOptions options_of(const std::string &path) {
 
 struct Judged {
   double max_abs = 0;
-  std::vector<double> kl;  // a row: over the recorded best tokens and, as one more, all others
+  std::vector<double> kl;  // a row: over the recorded best tokens and, as one more, all others; at most the whole KL
 };
 
 // What a row keeps for all tokens but the recorded ones.
