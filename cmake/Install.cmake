@@ -4,7 +4,8 @@
 #   include/deepseam/            public headers
 #   lib/libdeepseam.so*          the library; the number is the major ABI version
 #   lib/deepseam/<n>/            plugins and their manifests; <n> is the major version of the backend ABI
-#   lib/deepseam/embedded.dsm    what the model name "embedded" means
+#   lib/deepseam/embedded.dsm    what the model name "embedded" means (models/)
+#   lib/libdeepseam-embedded.so* the same bytes, for programs that want them inside
 #   lib/pkgconfig, lib/cmake     relocatable package files
 #   bin/ds                       the command; it installs itself
 include(CMakePackageConfigHelpers)
@@ -26,24 +27,17 @@ foreach(_backend IN LISTS _backends)
   install(FILES $<TARGET_FILE_DIR:deepseam-${_backend}>/deepseam-${_backend}.dsplugin DESTINATION ${_plugin_folder})
 endforeach()
 
-# The embedded model. Without a trained one it is the tiny shape with random weights: its text is noise, all else real.
-set(DS_EMBEDDED_MODEL ${CMAKE_BINARY_DIR}/lib/deepseam/embedded.dsm)
-if(TARGET ds)
-  # A leak in ds is for the tests to find, not for the build to fail on.
-  set(_run ${CMAKE_COMMAND} -E env ASAN_OPTIONS=detect_leaks=0)
-  add_custom_command(OUTPUT ${DS_EMBEDDED_MODEL} VERBATIM
-    COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/lib/deepseam
-    COMMAND ${_run} $<TARGET_FILE:ds> synth --shape tiny --type q8 --seed 1 --out ${DS_EMBEDDED_MODEL} --quiet
-    DEPENDS ds)
-  add_custom_target(embedded_model ALL DEPENDS ${DS_EMBEDDED_MODEL})
-  install(FILES ${DS_EMBEDDED_MODEL} DESTINATION ${CMAKE_INSTALL_LIBDIR}/deepseam)
-endif()
-
 # Package files know no absolute path: a prefix may be moved.
 file(RELATIVE_PATH DS_PC_TO_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
 string(REGEX REPLACE "/$" "" DS_PC_TO_PREFIX "${DS_PC_TO_PREFIX}")
-configure_file(${CMAKE_SOURCE_DIR}/cmake/deepseam.pc.in ${CMAKE_BINARY_DIR}/package/deepseam.pc @ONLY)
-install(FILES ${CMAKE_BINARY_DIR}/package/deepseam.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+set(_packages deepseam)
+if(TARGET deepseam_embedded)
+  list(APPEND _packages deepseam-embedded)
+endif()
+foreach(_package IN LISTS _packages)
+  configure_file(${CMAKE_SOURCE_DIR}/cmake/${_package}.pc.in ${CMAKE_BINARY_DIR}/package/${_package}.pc @ONLY)
+  install(FILES ${CMAKE_BINARY_DIR}/package/${_package}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()
 
 set(_package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/deepseam)
 configure_package_config_file(${CMAKE_SOURCE_DIR}/cmake/deepseamConfig.cmake.in

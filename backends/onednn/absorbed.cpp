@@ -102,10 +102,17 @@ struct HeadGroup {
     const float *q = a.absorbed_row(row) + h * s.rank;
     const float *q_rope = a.q_row(row) + h * (s.nope + s.rope) + s.nope;
     float scores[kChunk], maximum = running->maximum;
-    for (uint64_t j = 0; j < n; ++j) {
-      scores[j] = (k.dot(q, rows[j], s.rank) + k.dot(q_rope, rows[j] + s.rank, s.rope)) * s.softmax_scale;
-      maximum = std::max(maximum, scores[j]);
+    uint64_t pair = 0;
+    for (; pair + 2 <= n; pair += 2) {
+      const float *const turned[2] = {rows[pair] + s.rank, rows[pair + 1] + s.rank};
+      float rope[2];
+      k.dot2(q, rows + pair, s.rank, scores + pair);
+      k.dot2(q_rope, turned, s.rope, rope);
+      for (uint64_t i = 0; i < 2; ++i) scores[pair + i] = (scores[pair + i] + rope[i]) * s.softmax_scale;
     }
+    if (pair < n)
+      scores[pair] = (k.dot(q, rows[pair], s.rank) + k.dot(q_rope, rows[pair] + s.rank, s.rope)) * s.softmax_scale;
+    for (uint64_t j = 0; j < n; ++j) maximum = std::max(maximum, scores[j]);
     if (maximum > running->maximum) {
       const float rescale = std::exp(running->maximum - maximum);
       running->sum *= rescale;
@@ -113,7 +120,9 @@ struct HeadGroup {
       running->maximum = maximum;
     }
     running->sum += k.exp_sum(scores, n, maximum);
-    for (uint64_t j = 0; j < n; ++j) k.axpy(scores[j], rows[j], z, s.rank);
+    uint64_t j = 0;
+    for (; j + 4 <= n; j += 4) k.axpy4(scores + j, rows + j, z, s.rank);
+    for (; j < n; ++j) k.axpy(scores[j], rows[j], z, s.rank);
   }
 };
 

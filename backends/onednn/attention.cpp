@@ -10,15 +10,21 @@ using graph::Attr;
 
 uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 
-// Turns interleaved pairs (x[2j], x[2j+1]) by position * inv_freq[j].
-void rotate(const MlaShape &s, uint32_t position, float *x) {
+// The turn of each interleaved pair at a position, as cos and sin: [dr/2] of each.
+void turns_at(const MlaShape &s, uint32_t position, float *cosine, float *sine) {
   for (uint64_t j = 0; j < s.rope / 2; ++j) {
     const double angle = position * s.inv_freq[j];
-    const float c = static_cast<float>(std::cos(angle)) * s.rope_scale;
-    const float d = static_cast<float>(std::sin(angle)) * s.rope_scale;
+    cosine[j] = static_cast<float>(std::cos(angle)) * s.rope_scale;
+    sine[j] = static_cast<float>(std::sin(angle)) * s.rope_scale;
+  }
+}
+
+// Turns the pairs (x[2j], x[2j+1]).
+void rotate(const MlaShape &s, const float *cosine, const float *sine, float *x) {
+  for (uint64_t j = 0; j < s.rope / 2; ++j) {
     const float a = x[2 * j], b = x[2 * j + 1];
-    x[2 * j] = a * c - b * d;
-    x[2 * j + 1] = a * d + b * c;
+    x[2 * j] = a * cosine[j] - b * sine[j];
+    x[2 * j + 1] = a * sine[j] + b * cosine[j];
   }
 }
 
@@ -30,16 +36,18 @@ void prepare_rows(const Attention &a, const float *norm) {
     const uint32_t r = run.first_row + i;
     const sdk::Row &row = run.rows[r];
     const float *kv_a = run.input(1) + r * s.row_cols();
-    std::vector<float> latent(s.row_cols());
+    std::vector<float> latent(s.row_cols()), turns(s.rope);
+    const float *cosine = turns.data(), *sine = turns.data() + s.rope / 2;
+    turns_at(s, row.position, turns.data(), turns.data() + s.rope / 2);
     const double mean = static_cast<double>(a.machine.kernels->sum_squares(kv_a, s.rank)) / static_cast<double>(s.rank);
     const float scale = static_cast<float>(1 / std::sqrt(mean + static_cast<double>(s.eps)));
     for (uint64_t j = 0; j < s.rank; ++j) latent[j] = kv_a[j] * scale * norm[j];
     std::memcpy(&latent[s.rank], kv_a + s.rank, s.rope * sizeof(float));
-    rotate(s, row.position, &latent[s.rank]);
+    rotate(s, cosine, sine, &latent[s.rank]);
     sdk::kv_encode(run.kv.shape, latent.data(), &latent[s.rank], run.kv.row(s.kv_layer, run.seqs[row.seq], row.kv_row));
     float *q = a.q_row(r);
     std::memcpy(q, run.input(0) + r * s.q_cols(), s.q_cols() * sizeof(float));
-    for (uint64_t h = 0; h < s.heads; ++h) rotate(s, row.position, q + h * (s.nope + s.rope) + s.nope);
+    for (uint64_t h = 0; h < s.heads; ++h) rotate(s, cosine, sine, q + h * (s.nope + s.rope) + s.nope);
   });
 }
 

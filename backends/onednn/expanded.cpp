@@ -13,7 +13,7 @@ namespace deepseam::onednn {
 namespace {
 
 constexpr uint64_t kChunk = 256;
-constexpr uint32_t kRowsAtOnce = 512;
+constexpr uint32_t kRowsAtOnce = 2048;
 
 uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -90,25 +90,27 @@ struct Head {
     const MlaShape &s = a.shape;
     const Kernels &k = *a.machine.kernels;
     const uint64_t q_cols = s.nope + s.rope;
-    gemm.nt(rows.n, n, q_cols, a.q_row(rows.first) + head * q_cols, s.q_cols(), b.keys, q_cols, b.scores, kChunk,
-            false);
-    for (uint32_t i = 0; i < rows.n; ++i) {
+    uint32_t first = 0;  // rows before it see nothing of this chunk
+    while (a.run.rows[rows.first + first].kv_row < at) ++first;
+    gemm.nt(rows.n - first, n, q_cols, a.q_row(rows.first + first) + head * q_cols, s.q_cols(), b.keys, q_cols,
+            b.scores + first * kChunk, kChunk, false);
+    for (uint32_t i = first; i < rows.n; ++i) {
       float *scores = b.scores + i * kChunk;
       const uint64_t last = a.run.rows[rows.first + i].kv_row;
-      const uint64_t seen = last < at ? 0 : std::min(n, last - at + 1);
+      const uint64_t seen = std::min(n, last - at + 1);
       float maximum = b.maximum[i];
       for (uint64_t j = 0; j < seen; ++j) {
         scores[j] *= s.softmax_scale;
         maximum = std::max(maximum, scores[j]);
       }
       std::fill(scores + seen, scores + n, 0.0f);
-      if (seen == 0) continue;
       const float rescale = std::exp(b.maximum[i] - maximum);
       if (rescale != 1) k.scale(rescale, b.out + i * s.value, s.value);
       b.sum[i] = b.sum[i] * rescale + k.exp_sum(scores, seen, maximum);
       b.maximum[i] = maximum;
     }
-    gemm.nn(rows.n, s.value, n, b.scores, kChunk, b.values, s.value, b.out, s.value, true);
+    gemm.nn(rows.n - first, s.value, n, b.scores + first * kChunk, kChunk, b.values, s.value, b.out + first * s.value,
+            s.value, true);
   }
 };
 

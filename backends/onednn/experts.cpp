@@ -118,20 +118,19 @@ struct Stacked {
     for_chunks(run.tasks, pieces.size(), [&](uint32_t, uint64_t index) {
       const Piece &piece = pieces[index];
       const Matrix w = matrix_of(run.plan, weight, input, piece.group->expert);
-      for (uint64_t tile = piece.first_tile; tile < piece.first_tile + piece.count; ++tile)
-        for (uint32_t at = piece.group->begin; at < piece.group->end; at += kMaxRows) {
-          const float *xs[kMaxRows];
-          float *ys[kMaxRows];
-          QuantRow qs[kMaxRows];
-          const uint32_t n = std::min<uint32_t>(kMaxRows, piece.group->end - at);
-          for (uint32_t i = 0; i < n; ++i) {
-            const uint32_t pair = sorted.pairs[at + i];
-            xs[i] = x[x_row(pair)];
-            if (quantised(w.pack)) qs[i] = xq[x_row(pair)];
-            ys[i] = y + pair * w.rows;
-          }
-          multiply_tiles(*machine.kernels, w, tile, 1, xs, qs, ys, n);
+      for (uint32_t at = piece.group->begin; at < piece.group->end; at += kMaxRows) {
+        const float *xs[kMaxRows];
+        float *ys[kMaxRows];
+        QuantRow qs[kMaxRows];
+        const uint32_t n = std::min<uint32_t>(kMaxRows, piece.group->end - at);
+        for (uint32_t i = 0; i < n; ++i) {
+          const uint32_t pair = sorted.pairs[at + i];
+          xs[i] = x[x_row(pair)];
+          if (quantised(w.pack)) qs[i] = xq[x_row(pair)];
+          ys[i] = y + pair * w.rows;
         }
+        multiply_tiles(*machine.kernels, w, piece.first_tile, piece.count, xs, qs, ys, n);
+      }
     });
     if (run.any_adapter) add_deltas(input, any, x, x_row, y);
   }

@@ -1,13 +1,14 @@
 // The kernels of kernels.h, written once over 16-lane vectors and compiled once per instruction set.
 //
 // The build sets DS_ISA_NAME (generic, avx2, avx512) and the compiler's target flags; GCC's vector extensions become
-// whatever registers there are. Only the int8 dot product is spelled per set: VNNI where there is one. Products are
-// fused into sums (-ffp-contract=fast) in the same way for every row count, so rows do not see each other.
+// whatever registers there are. Only the int8 products are spelled per set: VNNI where there is one, and products of
+// bytes into 16 bits for AVX2. All give the same integers. Products are fused into sums (-ffp-contract=fast) in the
+// same way for every row count, so rows do not see each other.
 #include "kernels.h"
 
 #include <cstring>
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -19,14 +20,26 @@ typedef float F32x16 __attribute__((vector_size(64)));
 typedef int32_t I32x16 __attribute__((vector_size(64)));
 typedef uint32_t U32x16 __attribute__((vector_size(64)));
 typedef uint16_t U16x16 __attribute__((vector_size(32)));
-typedef uint8_t U8x16 __attribute__((vector_size(16)));
+
+// What one register holds where products are taken: GCC keeps 16-lane vectors in memory where registers have 8.
+#if defined(__AVX2__) && !defined(__AVX512F__)
+constexpr uint32_t kPart = 8;
+#else
+constexpr uint32_t kPart = 16;
+#endif
+constexpr uint32_t kParts = kLanes / kPart;
+typedef float FPart __attribute__((vector_size(4 * kPart)));
+typedef int32_t IPart __attribute__((vector_size(4 * kPart)));
+typedef uint32_t UPart __attribute__((vector_size(4 * kPart)));
+typedef uint16_t HalfPart __attribute__((vector_size(2 * kPart)));
+typedef uint8_t BytePart __attribute__((vector_size(kPart)));
 
 #if defined(__AVX512F__)
-constexpr uint32_t kRowsAtOnce = 8;
+constexpr uint32_t kRowsAtOnce = 8, kQuantRowsAtOnce = 8;
 #elif defined(__AVX2__)
-constexpr uint32_t kRowsAtOnce = 3;
+constexpr uint32_t kRowsAtOnce = 3, kQuantRowsAtOnce = 4;
 #else
-constexpr uint32_t kRowsAtOnce = 2;
+constexpr uint32_t kRowsAtOnce = 2, kQuantRowsAtOnce = 2;
 #endif
 
 template <typename V>
@@ -39,7 +52,7 @@ template <typename V>
 inline void store(void *to, V v) {
   std::memcpy(to, &v, sizeof v);
 }
-inline F32x16 splat(float x) { return F32x16{} + x; }
+inline FPart part_of(float x) { return FPart{} + x; }
 
 // 16-bit and 8-bit floats by moving exponent and mantissa into place and rescaling: exact, subnormals included.
 // Infinities and NaN do not occur: packing refuses them.
@@ -49,56 +62,142 @@ inline F32x16 f16_lanes(const uint8_t *from) {
   return reinterpret_cast<F32x16>(placed) * 0x1p112f;
 }
 
+// Lanes [part * kPart, … + kPart) of one column of a tile.
 template <Pack kPack>
-inline F32x16 weight_lanes(const uint8_t *tile, uint64_t col) {
+inline FPart weight_lanes(const uint8_t *tile, uint64_t col, uint32_t part) {
+  const uint64_t at = col * kLanes + part * kPart;
   if constexpr (kPack == Pack::kF32) {
-    return load<F32x16>(tile + col * 64);
+    return load<FPart>(tile + at * 4);
   } else if constexpr (kPack == Pack::kF16) {
-    return f16_lanes(tile + col * 32);
+    const UPart bits = __builtin_convertvector(load<HalfPart>(tile + at * 2), UPart);
+    const UPart placed = (bits & 0x8000u) << 16 | (bits & 0x7fffu) << 13;
+    return reinterpret_cast<FPart>(placed) * 0x1p112f;
   } else if constexpr (kPack == Pack::kBF16) {
-    const U32x16 bits = __builtin_convertvector(load<U16x16>(tile + col * 32), U32x16) << 16;
-    return reinterpret_cast<F32x16>(bits);
+    const UPart bits = __builtin_convertvector(load<HalfPart>(tile + at * 2), UPart) << 16;
+    return reinterpret_cast<FPart>(bits);
   } else {
-    const U32x16 bits = __builtin_convertvector(load<U8x16>(tile + col * 16), U32x16);
-    const U32x16 placed = (bits & 0x80u) << 24 | (bits & 0x7fu) << 20;
-    return reinterpret_cast<F32x16>(placed) * 0x1p120f;
+    const UPart bits = __builtin_convertvector(load<BytePart>(tile + at), UPart);
+    const UPart placed = (bits & 0x80u) << 24 | (bits & 0x7fu) << 20;
+    return reinterpret_cast<FPart>(placed) * 0x1p120f;
   }
 }
 
 // Writes the lanes of a tile that are rows of the matrix.
-inline void put_tile(F32x16 sum, float *y, uint64_t tile, uint64_t rows) {
+inline void put_tile(const FPart (&parts)[kParts], float *y, uint64_t tile, uint64_t rows) {
   const uint64_t first = tile * kLanes;
-  if (first + kLanes <= rows) return store(y + first, sum);
-  for (uint64_t lane = 0; first + lane < rows; ++lane) y[first + lane] = sum[lane];
+  float sum[kLanes];
+  std::memcpy(sum, parts, sizeof sum);
+  const uint64_t n = first + kLanes <= rows ? kLanes : rows - first;
+  std::memcpy(y + first, sum, n * sizeof(float));
 }
 
 // Two sums per row, over even and odd columns, hide the latency of the fused multiply-add when M is 1.
 template <Pack kPack, uint32_t kRows>
 void float_tile(const Matrix &w, uint64_t tile, const float *const *x, float *const *y) {
   const uint8_t *data = w.data + tile * tile_bytes(kPack, w.cols);
-  F32x16 even[kRows] = {}, odd[kRows] = {};
+  FPart even[kRows][kParts] = {}, odd[kRows][kParts] = {};
   const uint64_t step = kPack == Pack::kF8 ? kBlock : w.cols;
   for (uint64_t begin = 0, group = 0; begin < w.cols; begin += step, ++group) {
     const uint64_t end = begin + step < w.cols ? begin + step : w.cols;
-    F32x16 factor{};
-    if constexpr (kPack == Pack::kF8) factor = splat(w.scales[tile * blocks(w.cols) + group]);
+    float factor = 1;
+    if constexpr (kPack == Pack::kF8) factor = w.scales[tile * blocks(w.cols) + group];
+    const auto add = [&](FPart(&sums)[kRows][kParts], uint64_t col) {
+      for (uint32_t part = 0; part < kParts; ++part) {
+        FPart lanes = weight_lanes<kPack>(data, col, part);
+        if constexpr (kPack == Pack::kF8) lanes *= factor;
+        for (uint32_t m = 0; m < kRows; ++m) sums[m][part] += lanes * x[m][col];
+      }
+    };
     uint64_t col = begin;
-    for (; col + 2 <= end; col += 2) {
-      F32x16 w0 = weight_lanes<kPack>(data, col), w1 = weight_lanes<kPack>(data, col + 1);
-      if constexpr (kPack == Pack::kF8) w0 *= factor, w1 *= factor;
-      for (uint32_t m = 0; m < kRows; ++m) {
-        even[m] += w0 * x[m][col];
-        odd[m] += w1 * x[m][col + 1];
+    for (; col + 2 <= end; col += 2) add(even, col), add(odd, col + 1);
+    if (col < end) add(even, col);
+  }
+  for (uint32_t m = 0; m < kRows; ++m) {
+    for (uint32_t part = 0; part < kParts; ++part) even[m][part] += odd[m][part];
+    put_tile(even[m], y[m], tile, w.rows);
+  }
+}
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+
+inline __m256i bytes_at(const void *from) { return _mm256_loadu_si256(static_cast<const __m256i *>(from)); }
+inline __m256i four_columns(const int8_t *x) {
+  int32_t four;
+  std::memcpy(&four, x, 4);
+  return _mm256_set1_epi32(four);
+}
+
+// Sums of one block of 32 columns, lanes 0 to 7 and 8 to 15. Words are 64 bytes apart, so each word of activations is
+// spread over a register once.
+// 4 bits: a 16-bit sum takes all 16 products of its two columns of each word, 16 * 15 * 127 < 2^15. What nibbles are
+// above the stored numbers, 8 a column, is taken off with the row's own sum.
+template <uint32_t kRows>
+inline void block_q4(const uint8_t *at, uint64_t block, const QuantRow *x, __m256i (&sum)[2][kRows]) {
+  const __m256i nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+  for (uint32_t m = 0; m < kRows; ++m) sum[0][m] = sum[1][m] = _mm256_setzero_si256();
+  for (uint32_t word = 0; word < 4; ++word) {
+    const __m256i first = bytes_at(at + 64 * word), second = bytes_at(at + 64 * word + 32);
+    const __m256i low[2] = {_mm256_and_si256(first, nibble), _mm256_and_si256(second, nibble)};
+    const __m256i high[2] = {_mm256_and_si256(_mm256_srli_epi16(first, 4), nibble),
+                             _mm256_and_si256(_mm256_srli_epi16(second, 4), nibble)};
+    for (uint32_t m = 0; m < kRows; ++m) {
+      const int8_t *q = x[m].q + block * kBlock + 8 * word;
+      const __m256i q_low = four_columns(q), q_high = four_columns(q + 4);
+      for (uint32_t half = 0; half < 2; ++half) {
+        sum[half][m] = _mm256_add_epi16(sum[half][m], _mm256_maddubs_epi16(low[half], q_low));
+        sum[half][m] = _mm256_add_epi16(sum[half][m], _mm256_maddubs_epi16(high[half], q_high));
       }
     }
-    if (col < end) {
-      F32x16 w0 = weight_lanes<kPack>(data, col);
-      if constexpr (kPack == Pack::kF8) w0 *= factor;
-      for (uint32_t m = 0; m < kRows; ++m) even[m] += w0 * x[m][col];
+  }
+  for (uint32_t m = 0; m < kRows; ++m)
+    for (uint32_t half = 0; half < 2; ++half)
+      sum[half][m] = _mm256_sub_epi32(_mm256_madd_epi16(sum[half][m], ones), _mm256_set1_epi32(8 * x[m].sum[block]));
+}
+
+// 8 bits: unsigned weights would overflow 16 bits, so magnitudes are multiplied and the activations take the signs.
+template <uint32_t kRows>
+inline void block_q8(const uint8_t *at, uint64_t block, const QuantRow *x, __m256i (&sum)[2][kRows]) {
+  const __m256i offset = _mm256_set1_epi8(-128), ones = _mm256_set1_epi16(1);
+  for (uint32_t m = 0; m < kRows; ++m) sum[0][m] = sum[1][m] = _mm256_setzero_si256();
+  for (uint32_t word = 0; word < 8; ++word) {
+    const __m256i weights[2] = {_mm256_xor_si256(bytes_at(at + 64 * word), offset),
+                                _mm256_xor_si256(bytes_at(at + 64 * word + 32), offset)};
+    const __m256i size[2] = {_mm256_abs_epi8(weights[0]), _mm256_abs_epi8(weights[1])};
+    for (uint32_t m = 0; m < kRows; ++m) {
+      const __m256i q = four_columns(x[m].q + block * kBlock + 4 * word);
+      for (uint32_t half = 0; half < 2; ++half) {
+        const __m256i pairs = _mm256_maddubs_epi16(size[half], _mm256_sign_epi8(q, weights[half]));
+        sum[half][m] = _mm256_add_epi32(sum[half][m], _mm256_madd_epi16(pairs, ones));
+      }
     }
   }
-  for (uint32_t m = 0; m < kRows; ++m) put_tile(even[m] + odd[m], y[m], tile, w.rows);
 }
+
+// Integer sums per block of 32 columns, then one float product per block, in column order.
+template <Pack kPack, uint32_t kRows>
+void quant_tile(const Matrix &w, uint64_t tile, const QuantRow *x, float *const *y) {
+  constexpr uint64_t kBlockBytes = kLanes * (kPack == Pack::kQ8 ? 34 : 18);
+  const uint8_t *at = w.data + tile * blocks(w.cols) * kBlockBytes;
+  __m256 total[2][kRows];
+  for (uint32_t m = 0; m < kRows; ++m) total[0][m] = total[1][m] = _mm256_setzero_ps();
+  for (uint64_t block = 0; block < blocks(w.cols); ++block, at += kBlockBytes) {
+    __m256i sum[2][kRows];
+    if constexpr (kPack == Pack::kQ8)
+      block_q8<kRows>(at + kLanes * 2, block, x, sum);
+    else
+      block_q4<kRows>(at + kLanes * 2, block, x, sum);
+    for (uint32_t half = 0; half < 2; ++half) {
+      const __m256 scale = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(at + 16 * half)));
+      for (uint32_t m = 0; m < kRows; ++m) {
+        const __m256 factor = _mm256_mul_ps(scale, _mm256_set1_ps(x[m].scale[block]));
+        total[half][m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[half][m]), factor, total[half][m]);
+      }
+    }
+  }
+  for (uint32_t m = 0; m < kRows; ++m) put_tile({total[0][m], total[1][m]}, y[m], tile, w.rows);
+}
+
+#else
 
 // Four products of unsigned weight bytes and signed activation bytes, added up in every lane.
 inline I32x16 dot4(I32x16 sum, U32x16 weights, const int8_t *x) {
@@ -143,8 +242,10 @@ void quant_tile(const Matrix &w, uint64_t tile, const QuantRow *x, float *const 
     for (uint32_t m = 0; m < kRows; ++m)
       total[m] += __builtin_convertvector(sum[m], F32x16) * (scale * x[m].scale[block]);
   }
-  for (uint32_t m = 0; m < kRows; ++m) put_tile(total[m], y[m], tile, w.rows);
+  for (uint32_t m = 0; m < kRows; ++m) put_tile({total[m]}, y[m], tile, w.rows);
 }
+
+#endif
 
 // Calls Tile<rows>::run for groups of at most kRowsAtOnce rows; the tile's weights stay in cache between groups.
 template <Pack kPack, uint32_t kRows = kRowsAtOnce>
@@ -154,7 +255,7 @@ void float_rows(const Matrix &w, uint64_t tile, const float *const *x, float *co
     if (n_rows) float_rows<kPack, kRows - 1>(w, tile, x, y, n_rows);
 }
 
-template <Pack kPack, uint32_t kRows = kRowsAtOnce>
+template <Pack kPack, uint32_t kRows = kQuantRowsAtOnce>
 void quant_rows(const Matrix &w, uint64_t tile, const QuantRow *x, float *const *y, uint32_t n_rows) {
   for (; n_rows >= kRows; n_rows -= kRows, x += kRows, y += kRows) quant_tile<kPack, kRows>(w, tile, x, y);
   if constexpr (kRows > 1)
@@ -187,56 +288,94 @@ void matmul_q(const Matrix &w, uint64_t first, uint64_t count, const QuantRow *x
   }
 }
 
-// One scale per block of 32: the largest magnitude becomes 127. Rounds to nearest, halves away from zero.
-void quantise(const float *x, uint64_t cols, int8_t *q, float *scale, int32_t *sum) {
-  for (uint64_t begin = 0, block = 0; begin < cols; begin += kBlock, ++block) {
-    const uint64_t n = begin + kBlock <= cols ? kBlock : cols - begin;
-    uint32_t bits = 0;  // of the largest magnitude: as integers NaN is above infinity, and both are above numbers
-    for (uint64_t i = 0; i < n; ++i) {
-      uint32_t magnitude;
-      std::memcpy(&magnitude, x + begin + i, 4);
-      magnitude &= 0x7fffffffu;
-      bits = magnitude > bits ? magnitude : bits;
-    }
-    float largest;
-    std::memcpy(&largest, &bits, 4);
-    const bool finite = bits < 0x7f800000u;  // what is not finite must reach the result, not turn into a number
-    scale[block] = finite ? largest / 127 : __builtin_nanf("");
-    const float inverse = finite && largest > 0 ? 127 / largest : 0;
-    int32_t total = 0;
-    for (uint64_t i = 0; i < kBlock; ++i) {
-      const float v = i < n && finite ? x[begin + i] * inverse : 0;
-      const int32_t rounded = static_cast<int32_t>(v + (v < 0 ? -0.5f : 0.5f));
-      q[begin + i] = static_cast<int8_t>(rounded);
-      total += rounded;
-    }
-    sum[block] = total;
+// One scale per block of 32: the largest magnitude becomes 127. Rounds to nearest, halves away from zero. Loops over a
+// whole block without conditions, which is what compilers turn into vectors.
+inline void quantise_block(const float *x, int8_t *q, float *scale, int32_t *sum) {
+  uint32_t bits = 0;  // of the largest magnitude: as integers NaN is above infinity, and both are above numbers
+  for (uint32_t i = 0; i < kBlock; ++i) {
+    uint32_t magnitude;
+    std::memcpy(&magnitude, x + i, 4);
+    magnitude &= 0x7fffffffu;
+    bits = magnitude > bits ? magnitude : bits;
   }
+  if (bits >= 0x7f800000u) {  // what is not finite must reach the result, not turn into a number
+    std::memset(q, 0, kBlock);
+    *scale = __builtin_nanf("");
+    *sum = 0;
+    return;
+  }
+  float largest;
+  std::memcpy(&largest, &bits, 4);
+  *scale = largest / 127;
+  const float inverse = largest > 0 ? 127 / largest : 0;
+  int32_t rounded[kBlock], total = 0;
+  for (uint32_t i = 0; i < kBlock; ++i) {
+    const float v = x[i] * inverse;
+    rounded[i] = static_cast<int32_t>(v + (v < 0 ? -0.5f : 0.5f));
+  }
+  for (uint32_t i = 0; i < kBlock; ++i) total += rounded[i];
+  for (uint32_t i = 0; i < kBlock; ++i) q[i] = static_cast<int8_t>(rounded[i]);
+  *sum = total;
 }
 
-inline float lanes_sum(F32x16 v) {
+void quantise(const float *x, uint64_t cols, int8_t *q, float *scale, int32_t *sum) {
+  const uint64_t whole = cols / kBlock;
+  for (uint64_t block = 0; block < whole; ++block)
+    quantise_block(x + block * kBlock, q + block * kBlock, scale + block, sum + block);
+  if (cols % kBlock == 0) return;
+  float padded[kBlock] = {};
+  std::memcpy(padded, x + whole * kBlock, cols % kBlock * sizeof(float));
+  quantise_block(padded, q + whole * kBlock, scale + whole, sum + whole);
+}
+
+inline float lanes_sum(FPart v) {
   float sum = 0;
-  for (uint32_t lane = 0; lane < kLanes; ++lane) sum += v[lane];
+  for (uint32_t lane = 0; lane < kPart; ++lane) sum += v[lane];
   return sum;
+}
+
+template <uint32_t kRows>
+inline void dot_rows(const float *a, const float *const *b, uint64_t n, float *sums) {
+  constexpr uint32_t kSums = 32 / kPart;
+  FPart parts[kRows][kSums] = {};
+  uint64_t i = 0;
+  for (; i + 32 <= n; i += 32)
+    for (uint32_t k = 0; k < kSums; ++k) {
+      const FPart shared = load<FPart>(a + i + k * kPart);
+      for (uint32_t r = 0; r < kRows; ++r) parts[r][k] += shared * load<FPart>(b[r] + i + k * kPart);
+    }
+  for (; i + kPart <= n; i += kPart)
+    for (uint32_t r = 0; r < kRows; ++r) parts[r][0] += load<FPart>(a + i) * load<FPart>(b[r] + i);
+  for (uint32_t r = 0; r < kRows; ++r) {
+    for (uint32_t k = 1; k < kSums; ++k) parts[r][0] += parts[r][k];
+    sums[r] = lanes_sum(parts[r][0]);
+    for (uint64_t j = i; j < n; ++j) sums[r] += a[j] * b[r][j];
+  }
 }
 
 float dot(const float *a, const float *b, uint64_t n) {
-  F32x16 even{}, odd{};
-  uint64_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    even += load<F32x16>(a + i) * load<F32x16>(b + i);
-    odd += load<F32x16>(a + i + 16) * load<F32x16>(b + i + 16);
-  }
-  for (; i + 16 <= n; i += 16) even += load<F32x16>(a + i) * load<F32x16>(b + i);
-  float sum = lanes_sum(even + odd);
-  for (; i < n; ++i) sum += a[i] * b[i];
+  float sum;
+  dot_rows<1>(a, &b, n, &sum);
   return sum;
 }
 
+void dot2(const float *a, const float *const *b, uint64_t n, float *sums) { dot_rows<2>(a, b, n, sums); }
+
 void axpy(float factor, const float *x, float *y, uint64_t n) {
   uint64_t i = 0;
-  for (; i + 16 <= n; i += 16) store(y + i, load<F32x16>(y + i) + load<F32x16>(x + i) * factor);
+  for (; i + kPart <= n; i += kPart) store(y + i, load<FPart>(y + i) + load<FPart>(x + i) * factor);
   for (; i < n; ++i) y[i] += factor * x[i];
+}
+
+void axpy4(const float *factors, const float *const *x, float *y, uint64_t n) {
+  uint64_t i = 0;
+  for (; i + kPart <= n; i += kPart) {
+    FPart sum = load<FPart>(y + i);
+    for (uint32_t r = 0; r < 4; ++r) sum += load<FPart>(x[r] + i) * factors[r];
+    store(y + i, sum);
+  }
+  for (; i < n; ++i)
+    for (uint32_t r = 0; r < 4; ++r) y[i] += factors[r] * x[r][i];
 }
 
 void scale(float factor, float *y, uint64_t n) {
@@ -247,48 +386,54 @@ float sum_squares(const float *x, uint64_t n) { return dot(x, x, n); }
 
 // exp by 2^k * e^r with |r| <= ln2/2 and a polynomial of degree 6: within 2 units in the last place. Arguments are
 // clamped to where the result is a normal number.
-inline F32x16 exp_lanes(F32x16 x) {
-  x = x < -87.0f ? splat(-87.0f) : x;
-  x = x > 88.0f ? splat(88.0f) : x;
-  const F32x16 shifted = x * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: the integer part lands in the mantissa
-  const F32x16 k = shifted - 12582912.0f;
-  const F32x16 r = (x - k * 0.693359375f) + k * 2.12194440e-4f;
-  F32x16 p = splat(1.0f / 720);
+inline FPart exp_lanes(FPart x) {
+  x = x < -87.0f ? part_of(-87.0f) : x;
+  x = x > 88.0f ? part_of(88.0f) : x;
+  const FPart shifted = x * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: the integer part lands in the mantissa
+  const FPart k = shifted - 12582912.0f;
+  const FPart r = (x - k * 0.693359375f) + k * 2.12194440e-4f;
+  FPart p = part_of(1.0f / 720);
   p = p * r + 1.0f / 120;
   p = p * r + 1.0f / 24;
   p = p * r + 1.0f / 6;
   p = p * r + 0.5f;
   p = p * r + 1.0f;
   p = p * r + 1.0f;
-  const I32x16 power = (__builtin_convertvector(k, I32x16) + 127) << 23;
-  return p * reinterpret_cast<F32x16>(power);
+  const IPart power = (__builtin_convertvector(k, IPart) + 127) << 23;
+  return p * reinterpret_cast<FPart>(power);
 }
 
 // Runs f over [0, n) in whole vectors; the tail goes through a padded copy, so that every element sees the same code.
 template <typename F>
 inline void by_lanes(uint64_t n, F f) {
-  for (uint64_t i = 0; i < n; i += kLanes) f(i, n - i < kLanes ? n - i : kLanes);
+  for (uint64_t i = 0; i < n; i += kPart) f(i, n - i < kPart ? n - i : kPart);
 }
-inline F32x16 load_some(const float *from, uint64_t count) {
-  F32x16 v{};
+inline FPart load_some(const float *from, uint64_t count) {
+  if (count == kPart) return load<FPart>(from);
+  FPart v{};
   std::memcpy(&v, from, count * sizeof(float));
   return v;
+}
+inline void store_some(float *to, FPart v, uint64_t count) {
+  if (count == kPart)
+    store(to, v);
+  else
+    std::memcpy(to, &v, count * sizeof(float));
 }
 
 void silu_mul(const float *gate, const float *up, float *out, uint64_t n) {
   by_lanes(n, [&](uint64_t i, uint64_t count) {
-    const F32x16 g = load_some(gate + i, count), u = load_some(up + i, count);
-    const F32x16 result = g / (1.0f + exp_lanes(-g)) * u;
-    std::memcpy(out + i, &result, count * sizeof(float));
+    const FPart g = load_some(gate + i, count), u = load_some(up + i, count);
+    store_some(out + i, g / (1.0f + exp_lanes(-g)) * u, count);
   });
 }
 
 float exp_sum(float *x, uint64_t n, float maximum) {
-  F32x16 total{};
+  FPart total{};
   by_lanes(n, [&](uint64_t i, uint64_t count) {
-    F32x16 e = exp_lanes(load_some(x + i, count) - maximum);
-    for (uint64_t lane = count; lane < kLanes; ++lane) e[lane] = 0;
-    std::memcpy(x + i, &e, count * sizeof(float));
+    FPart e = exp_lanes(load_some(x + i, count) - maximum);
+    for (uint64_t lane = count; lane < kPart; ++lane) e[lane] = 0;
+    store_some(x + i, e, count);
     total += e;
   });
   return lanes_sum(total);
@@ -298,7 +443,7 @@ float exp_sum(float *x, uint64_t n, float maximum) {
 
 #define DS_TEXT_INNER(name) #name
 #define DS_TEXT(name) DS_TEXT_INNER(name)
-constexpr Kernels kTable = {DS_TEXT(DS_ISA_NAME), matmul,   matmul_q, quantise, dot, axpy, scale,
+constexpr Kernels kTable = {DS_TEXT(DS_ISA_NAME), matmul,   matmul_q, quantise, dot, axpy, dot2, axpy4, scale,
                             sum_squares,          silu_mul, exp_sum};
 
 }  // namespace DS_ISA_NAME

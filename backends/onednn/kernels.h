@@ -54,7 +54,10 @@ struct Kernels {
   void (*quantise)(const float *x, uint64_t cols, int8_t *q, float *scale, int32_t *sum);
   float (*dot)(const float *a, const float *b, uint64_t n);
   void (*axpy)(float factor, const float *x, float *y, uint64_t n);  // y += factor * x
-  void (*scale)(float factor, float *y, uint64_t n);                 // y *= factor
+  // The same bits as two dot or four axpy, one after the other; a and y are read once.
+  void (*dot2)(const float *a, const float *const *b, uint64_t n, float *sums);
+  void (*axpy4)(const float *factors, const float *const *x, float *y, uint64_t n);
+  void (*scale)(float factor, float *y, uint64_t n);  // y *= factor
   float (*sum_squares)(const float *x, uint64_t n);
   void (*silu_mul)(const float *gate, const float *up, float *out, uint64_t n);  // silu(gate) * up
   float (*exp_sum)(float *x, uint64_t n, float maximum);                         // x = exp(x - maximum); their sum

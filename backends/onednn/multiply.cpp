@@ -61,14 +61,13 @@ void quantise_rows(sdk::Tasks &tasks, const Kernels &kernels, Rows x, uint64_t n
 
 void multiply_tiles(const Kernels &kernels, const Matrix &w, uint64_t first_tile, uint64_t count, const float *const *x,
                     const QuantRow *xq, float *const *y, uint64_t n_rows) {
-  for (uint64_t tile = first_tile; tile < first_tile + count; ++tile)
-    for (uint64_t row = 0; row < n_rows; row += kMaxRows) {
-      const uint32_t n = static_cast<uint32_t>(std::min<uint64_t>(kMaxRows, n_rows - row));
-      if (quantised(w.pack))
-        kernels.matmul_q(w, tile, 1, xq + row, y + row, n);
-      else
-        kernels.matmul(w, tile, 1, x + row, y + row, n);
-    }
+  for (uint64_t row = 0; row < n_rows; row += kMaxRows) {
+    const uint32_t n = static_cast<uint32_t>(std::min<uint64_t>(kMaxRows, n_rows - row));
+    if (quantised(w.pack))
+      kernels.matmul_q(w, first_tile, count, xq + row, y + row, n);
+    else
+      kernels.matmul(w, first_tile, count, x + row, y + row, n);
+  }
 }
 
 uint64_t tiles_per_task(const Matrix &w, uint64_t n_rows) {
@@ -96,19 +95,18 @@ void multiply(sdk::Tasks &tasks, const Multiply &how, const Matrix &w, Rows x, u
   const uint64_t per_task = tiles_per_task(w, n_rows), n_tiles = tiles(w.rows);
   for_chunks(tasks, (n_tiles + per_task - 1) / per_task, [&](uint32_t, uint64_t chunk) {
     const uint64_t first = chunk * per_task, count = std::min(per_task, n_tiles - first);
-    for (uint64_t tile = first; tile < first + count; ++tile)
-      for (uint64_t row = 0; row < n_rows; row += kMaxRows) {
-        const float *xs[kMaxRows];
-        float *ys[kMaxRows];
-        QuantRow qs[kMaxRows];
-        const uint64_t n = std::min<uint64_t>(kMaxRows, n_rows - row);
-        for (uint64_t i = 0; i < n; ++i) {
-          xs[i] = x[row + i];
-          ys[i] = y + (row + i) * y_stride;
-          if (quantised(w.pack)) qs[i] = quant[row + i];
-        }
-        multiply_tiles(kernels, w, tile, 1, xs, qs, ys, n);
+    for (uint64_t row = 0; row < n_rows; row += kMaxRows) {  // a task's tiles are few enough to stay in cache
+      const float *xs[kMaxRows];
+      float *ys[kMaxRows];
+      QuantRow qs[kMaxRows];
+      const uint64_t n = std::min<uint64_t>(kMaxRows, n_rows - row);
+      for (uint64_t i = 0; i < n; ++i) {
+        xs[i] = x[row + i];
+        ys[i] = y + (row + i) * y_stride;
+        if (quantised(w.pack)) qs[i] = quant[row + i];
       }
+      multiply_tiles(kernels, w, first, count, xs, qs, ys, n);
+    }
   });
 }
 

@@ -2,8 +2,9 @@
 """What the finished binaries export and need: `check_symbols.py ROOT BUILD_FOLDER [--static-runtime]`. 1 on a violation.
 
 The library exports exactly the functions that the public headers declare, under one version node named after the ABI;
-a plugin exports exactly ds_backend_main. Neither needs a library beyond the C library (without --static-runtime, also
-the C++ runtime), nor a newer glibc than 2.36. Prints the newest glibc version that each needs.
+a plugin exports exactly ds_backend_main, the library with the embedded model exactly ds_embedded_model. None needs a
+library beyond the C library (without --static-runtime, also the C++ runtime), nor a newer glibc than 2.36. Prints the
+newest glibc version that each needs.
 """
 import re
 import subprocess
@@ -78,6 +79,17 @@ def check_library(binary, declared, major, static_runtime):
     yield from check_needs(binary, static_runtime)
 
 
+def check_embedded(binary, major):
+    """Reasons why the library that holds the embedded model is not just its bytes and their accessor."""
+    found, expected = exports(binary), {"ds_embedded_model": f"DEEPSEAM_EMBEDDED_{major}"}
+    if found != expected:
+        yield f"{binary.name}: exports {sorted(found.items())}, expected {sorted(expected.items())}"
+    soname, needed, _ = dynamic(binary)
+    if soname != f"libdeepseam-embedded.so.{major}":
+        yield f"{binary.name}: soname is \"{soname}\", expected libdeepseam-embedded.so.{major}"
+    yield from (f"{binary.name}: needs {name}" for name in needed if not C_LIBRARY.match(name))
+
+
 def check_plugin(binary, static_runtime):
     """Reasons why a plugin is not as the loader expects."""
     found = set(exports(binary))
@@ -91,11 +103,14 @@ def main():
     static_runtime = "--static-runtime" in sys.argv
     libraries = sorted(path for path in build.rglob("libdeepseam.so.*") if not path.is_symlink())
     plugins = sorted(path for path in build.rglob("deepseam-*.so") if not path.is_symlink())
+    embedded = sorted(path for path in build.rglob("libdeepseam-embedded.so.*") if not path.is_symlink())
     violations = [] if libraries else [f"{build}: no libdeepseam.so is built"]
     for binary in libraries:
         violations += check_library(binary, declared_functions(root), abi_major(root), static_runtime)
     for binary in plugins:
         violations += check_plugin(binary, static_runtime)
+    for binary in embedded:
+        violations += check_embedded(binary, abi_major(root))
     for binary in libraries + plugins:
         print("{}: needs glibc {}.{}".format(binary.name, *dynamic(binary)[2]))
     print("\n".join(violations) or f"symbols: {len(libraries)} library and {len(plugins)} plugins are as declared")

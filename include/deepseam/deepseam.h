@@ -127,7 +127,8 @@ DS_API ds_status DS_CALL ds_model_open_start(ds_runtime *runtime, const ds_model
                                              const ds_job_options *job_options, ds_job **job, ds_error *error);
 /* Keys: "architecture", "vocab", "hidden", "layers", "heads", "experts", "experts_per_token", "parameters",
  * "context_length", "context_limit", "fingerprint", "numerics_id", "backend", "weights.bytes", "weights.type",
- * "kv.bytes_per_token", "tokens.bos", "tokens.eos", "fim", "chat_template", "load_ms". [any-thread] */
+ * "kv.bytes_per_token", "tokens.bos", "tokens.eos", "fim", "chat_template", "load_ms"; "card", if the file has one.
+ * [any-thread] */
 DS_API ds_status DS_CALL ds_model_info(ds_model *model, ds_info **info, ds_error *error);
 /* [any-thread, callback-safe] */
 DS_API void DS_CALL ds_model_release(ds_model *model);
@@ -136,7 +137,14 @@ DS_API ds_status DS_CALL ds_model_adapter_load(ds_model *model, const ds_source 
                                                ds_error *error);
 /* [any-thread, callback-safe] */
 DS_API void DS_CALL ds_model_adapter_release(ds_model_adapter *adapter);
-/* Writes a model as one .dsm file. Errors: file range, CANCELLED, STOPPED. [any-thread] */
+/* Writes a model as one .dsm file. Option keys, all texts:
+ *   "keep"  "TYPE=NAME,NAME…": these weights get TYPE instead of weight_type. May be given several times, the last one
+ *           that names a weight wins. A name is a weight ("layers.3.o", "embed"), a kind ("o", "experts.down"), or a
+ *           group: "attention", "dense", "shared", "experts", "vocabulary". Norms and routers stay f32.
+ *   "card"  text about the model, kept in the file; default: the source's. ds_model_info has it.
+ *   "form"  "dsm", or "hf": path is an existing folder, which gets config.json and model.safetensors in f32, the very
+ *           numbers that a quantised model multiplies with. No tokenizer; takes no type and no other option.
+ * Errors: ARGUMENT (a name that names nothing), file range, CANCELLED, STOPPED. [any-thread] */
 DS_API ds_status DS_CALL ds_model_pack(ds_runtime *runtime, const ds_pack_options *options, ds_error *error);
 /* Writes a model of a known shape with random weights. Errors: as pack. [any-thread] */
 DS_API ds_status DS_CALL ds_model_synth(ds_runtime *runtime, const ds_synth_options *options, ds_error *error);

@@ -251,12 +251,12 @@ typedef struct ds_model_options {
   uint64_t n_options;
 } ds_model_options;
 
-/* ds_model_pack. types: "f32", "f16", "bf16", "fp8", "q8", "q4". */
+/* ds_model_pack, where the option keys stand. types: "f32", "f16", "bf16", "fp8", "q8", "q4". */
 typedef struct ds_pack_options {
   uint32_t struct_size;
   uint32_t flags;          /* 0 */
   const ds_source *source; /* needed */
-  ds_text path;            /* the .dsm file to write; replaced whole or not at all */
+  ds_text path;            /* what to write; files are replaced whole or not at all */
   ds_text weight_type;     /* empty: as the source stores them */
   ds_text backend;         /* also store this backend's own layout; empty: canonical tensors only */
   ds_cancel *cancel;

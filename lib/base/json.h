@@ -76,7 +76,8 @@ class JsonWriter {
   JsonWriter &value(uint64_t number);
   JsonWriter &value(int32_t number) { return value(static_cast<int64_t>(number)); }
   JsonWriter &value(uint32_t number) { return value(static_cast<uint64_t>(number)); }
-  JsonWriter &value(double number);  // shortest form that reads back equal; NaN and Inf become null
+  JsonWriter &value(double number);    // shortest form that reads back equal; NaN and Inf become null
+  JsonWriter &decimal(double number);  // the same, and never without a point: for readers to whom 2 is not 2.0
   JsonWriter &null();
   std::string take() { return std::move(text_); }
 

@@ -140,6 +140,13 @@ JsonWriter &JsonWriter::value(double number) {
   return *this;
 }
 
+JsonWriter &JsonWriter::decimal(double number) {
+  const size_t before = text_.size();
+  value(number);
+  if (std::isfinite(number) && text_.find_first_of(".eE", before) == std::string::npos) text_ += ".0";
+  return *this;
+}
+
 JsonWriter &JsonWriter::null() {
   separate();
   text_ += "null";

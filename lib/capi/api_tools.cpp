@@ -1,4 +1,6 @@
 // ds_model_pack, ds_model_synth, ds_model_verify: work on files.
+#include <algorithm>
+
 #include "capi/objects.h"
 #include "capi/requests.h"
 #include "capi/wall.h"
@@ -41,14 +43,33 @@ Status read_type(const ds_text &text, session::ToolOptions *into) {
   return Status();
 }
 
+Status read_pack_options(const ds_pack_options &from, session::ToolOptions *options, bool *hf) {
+  return read_options(from.options, from.n_options, [&](const OptionView &option, bool *known) {
+    if (option.key == "keep") {
+      options->keep.emplace_back(option.text);
+    } else if (option.key == "card") {
+      options->card = option.text;
+    } else if (option.key == "form") {
+      *hf = option.text == "hf";
+      if (!*hf && option.text != "dsm")
+        return fail(DS_E_ARGUMENT, "capi", "option \"form\" is \"%.*s\", expected dsm or hf",
+                    static_cast<int>(std::min<size_t>(option.text.size(), 32)), option.text.data());
+    } else {
+      *known = false;
+    }
+    return Status();
+  });
+}
+
 Status pack(ds_runtime *runtime, const ds_pack_options *given) {
   const Pinned<RuntimeObject> object(runtime);
   DS_TRY(usable(object));
   ds_pack_options from;
   DS_TRY(read_struct(given, &from));
-  DS_TRY(no_options(from.options, from.n_options));
   HostUsers users;
   session::ToolOptions options;
+  bool hf = false;
+  DS_TRY(read_pack_options(from, &options, &hf));
   DS_TRY(read_common(from, &users, &options));
   DS_TRY(read_type(from.weight_type, &options));
   if (from.backend.size)
@@ -58,7 +79,8 @@ Status pack(ds_runtime *runtime, const ds_pack_options *given) {
   session::ModelSource source;
   DS_TRY(read_source(from.source, &users, &source));
   const AffinityScope affinity(object->cpus);
-  DS_TRY(session::pack(*object->state, source, path, options));
+  DS_TRY(hf ? session::export_hf(*object->state, source, path, options)
+            : session::pack(*object->state, source, path, options));
   users.arm();
   return Status();
 }

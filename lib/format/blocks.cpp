@@ -62,10 +62,33 @@ float largest_of(DType dtype) {
   }
 }
 
+// Whether every value is d times a level of lowest … highest, without rounding.
+inline bool lies_on_grid(const float *x, float d, float lowest, float highest) {
+  for (uint64_t i = 0; i < kBlock; ++i) {
+    const float level = round_even(x[i] / d);
+    if (!(level >= lowest && level <= highest) || level * d != x[i]) return false;
+  }
+  return true;
+}
+
+// A scale's quotient must be a binary16 already, which few numbers are by chance; only then is the block looked at.
+inline bool is_f16(float d) { return f16_to_f32(f32_to_f16(d)) == d; }
+
+// The scale under which the block loses nothing, or 0 if there is none that makes the largest value a level near 127
+// (whoever rounds to a subnormal scale may end a little below it).
+float exact_q8_scale(const float *x, float largest) {
+  for (float level = 127; level > 111; --level) {
+    const float d = largest / level;
+    if (is_f16(d) && lies_on_grid(x, d, -127, 127)) return d;
+  }
+  return 0;
+}
+
 void encode_q8_block(const float *x, uint8_t *out) {
   float largest = 0;
   for (uint64_t i = 0; i < kBlock; ++i) largest = std::max(largest, magnitude(x[i]));
-  uint16_t bits = f32_to_f16(largest / 127.0f);
+  const float exact = largest > 0 ? exact_q8_scale(x, largest) : 0;
+  uint16_t bits = f32_to_f16(exact > 0 ? exact : largest / 127.0f);
   // A scale rounded down so far that the largest value would be cut off: the next one up.
   if (largest > 127.5f * f16_to_f32(bits)) ++bits;
   const float d = f16_to_f32(bits), inverse = d > 0 ? 1.0f / d : 0.0f;
@@ -102,24 +125,42 @@ inline Q4Fit fit_q4(const float *x, float inverse) {
   return {(p[0] + p[1]) + (p[2] + p[3]), (s[0] + s[1]) + (s[2] + s[3])};
 }
 
-// Levels are -8 … 7. For levels given, the scale of least squared error is product / square and takes product^2 /
+// The scale under which the block loses nothing, or 0 if there is none. The extreme value is level -8 or, whatever its
+// sign, 7 … 1 of a positive scale.
+float exact_q4_scale(const float *x, float extreme) {
+  constexpr float kLevels[] = {-8, 7, 6, 5, 4, 3, 2, 1};
+  for (const float level : kLevels) {
+    const float d = (level < 0 ? extreme : magnitude(extreme)) / level;
+    if (is_f16(d) && lies_on_grid(x, d, -8, 7)) return d;
+  }
+  return 0;
+}
+
+// Levels are -8 … 7. A block that lies on a grid of them already, such as one that was Q4_0 before, keeps every number.
+// For others and levels given, the scale of least squared error is product / square and takes product^2 /
 // square off the error, so the candidate with the largest such gain wins: over Gaussian weights a tenth less squared
 // error than taking the extreme value as -8 (tests/unit/format/blocks_test.cpp).
+float best_q4_scale(const float *x, float extreme) {
+  constexpr float kLevels[] = {-8.0f, -8.6f, -7.4f, 7.0f};
+  float best = -1, d = 0;
+  for (float level : kLevels) {
+    const Q4Fit fit = fit_q4(x, level / extreme);
+    if (fit.square > 0 && fit.product * (fit.product / fit.square) > best) {
+      best = fit.product * (fit.product / fit.square);
+      d = fit.product / fit.square;
+    }
+  }
+  return d;
+}
+
 void encode_q4_block(const float *x, uint8_t *out) {
   float extreme = 0;  // the value of largest magnitude, with its sign
   for (uint64_t i = 0; i < kBlock; ++i)
     if (magnitude(x[i]) > magnitude(extreme)) extreme = x[i];
   float d = 0;
   if (magnitude(extreme) > 1e-30f) {
-    constexpr float kLevels[] = {-8.0f, -8.6f, -7.4f, 7.0f};
-    float best = -1;
-    for (float level : kLevels) {
-      const Q4Fit fit = fit_q4(x, level / extreme);
-      if (fit.square > 0 && fit.product * (fit.product / fit.square) > best) {
-        best = fit.product * (fit.product / fit.square);
-        d = fit.product / fit.square;
-      }
-    }
+    d = exact_q4_scale(x, extreme);
+    if (d == 0) d = best_q4_scale(x, extreme);
   }
   const uint16_t bits = f32_to_f16(d);
   d = f16_to_f32(bits);

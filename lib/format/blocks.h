@@ -1,8 +1,9 @@
 // Number formats of stored tensors: float32 rows to stored bytes and back, for every dtype of dtype.def.
 //
 // Decoding is exact. Encoding rounds to nearest; Q8_0 and Q4_0 first choose the scale of each block of 32 (Q4_0 by
-// least squared error over a short list of candidates). Values that the format cannot hold (NaN, Inf, beyond F16's
-// range) are refused with the tensor's name, row and column. Plain loops that compilers vectorise; no allocation.
+// least squared error over a short list of candidates). Blocks that are scale times level already lose nothing: Q4_0
+// any such block, Q8_0 those whose largest level is 112 to 127. Values that the format cannot hold (NaN, Inf, beyond
+// F16's range) are refused with the tensor's name, row and column. Plain loops that compilers vectorise; no allocation.
 #pragma once
 
 #include <cstdint>

@@ -12,6 +12,11 @@ void put(JsonWriter *json, const char *key, const std::optional<T> &value) {
   if (value) json->key(key).value(*value);
 }
 
+// transformers checks that what it holds as a float is written as one.
+void put(JsonWriter *json, const char *key, const std::optional<double> &value) {
+  if (value) json->key(key).decimal(*value);
+}
+
 void put_ids(JsonWriter *json, const std::vector<int64_t> &ids) {
   if (ids.empty()) return;
   json->key("eos_token_id");
@@ -42,6 +47,7 @@ std::string write_hf_config(const HfConfig &config) {
     json.end_array();
   }
   put_section(&json, config, Section::TOP);
+  if (!config.q_lora_rank) json.key("q_lora_rank").null();  // left out, it is 1536 to transformers
   put_ids(&json, config.eos_token_ids);
   if (config.rope_type && *config.rope_type != "default") {
     json.key("rope_scaling").begin_object();

@@ -14,15 +14,6 @@ namespace {
 
 constexpr uint32_t kFp8Block = 128;
 
-bool ends_with(const std::string &text, std::string_view end) {
-  return text.size() >= end.size() && std::string_view(text).substr(text.size() - end.size()) == end;
-}
-
-bool is_vocabulary(const std::string &role) {
-  return role == "embed" || role == "lm_head" ||
-         (role.compare(0, 4, "mtp.") == 0 && (ends_with(role, ".embed") || ends_with(role, ".head")));
-}
-
 // How one weight is stored in the new file.
 struct Target {
   DType dtype = DType::kNone;
@@ -30,13 +21,13 @@ struct Target {
   bool copy = false;                        // the source's bytes are already right
 };
 
-Target target_of(const WeightBinding &weight, PackType type) {
+Target target_of(const WeightBinding &weight, const PackOptions &options) {
   const TensorInfo &first = *weight.parts[0];
   Target target;
-  target.dtype = packed_dtype(weight.spec, type);
-  if (target.dtype == DType::kNone) target.dtype = weight.dtype;  // kSource
+  target.dtype = packed_dtype(weight.spec, options.type, options.exceptions);
+  const bool keep = target.dtype == DType::kNone;  // as the source has it
+  if (keep) target.dtype = weight.dtype;
   if (target.dtype == DType::kF8E4M3) {
-    const bool keep = type == PackType::kSource;
     target.block_rows = keep ? first.scales.block_rows : kFp8Block;
     target.block_cols = keep ? first.scales.block_cols : kFp8Block;
   }
@@ -61,14 +52,14 @@ class Packer {
 
   Status pack(const WeightMap &weights) {
     for (const WeightBinding &weight : weights.bindings)
-      total_ += stored_bytes(weight.spec, target_of(weight, options_.type).dtype);
+      total_ += stored_bytes(weight.spec, target_of(weight, options_).dtype);
     for (const WeightBinding &weight : weights.bindings) DS_TRY(pack_weight(weight));
     return {};
   }
 
  private:
   Status pack_weight(const WeightBinding &weight) {
-    const Target target = target_of(weight, options_.type);
+    const Target target = target_of(weight, options_);
     std::vector<RowRange> pieces;
     for (uint32_t i = 0; i < weight.parts.size(); ++i)
       cut_rows(weight.parts[i]->shape, i, target.block_rows ? target.block_rows : 1, &pieces);
@@ -143,42 +134,10 @@ class Packer {
 
 }  // namespace
 
-Result<PackType> pack_type_from_name(std::string_view name) {
-  constexpr std::pair<std::string_view, PackType> kNames[] = {
-      {"", PackType::kSource}, {"f32", PackType::kF32}, {"f16", PackType::kF16}, {"bf16", PackType::kBF16},
-      {"fp8", PackType::kFp8}, {"q8", PackType::kQ8},   {"q4", PackType::kQ4}};
-  for (const auto &[text, type] : kNames)
-    if (text == name) return type;
-  return fail(DS_E_ARGUMENT, "pack", "the weight type is one of f32, f16, bf16, fp8, q8, q4, found '%.*s'",
-              static_cast<int>(std::min<size_t>(name.size(), 32)), name.data());
-}
-
-DType packed_dtype(const WeightSpec &spec, PackType type) {
-  if (spec.keep_float) return DType::kF32;
-  const bool eh_proj = ends_with(spec.role, ".eh_proj");
-  switch (type) {
-    case PackType::kSource:
-      return DType::kNone;
-    case PackType::kF32:
-      return DType::kF32;
-    case PackType::kF16:
-      return DType::kF16;
-    case PackType::kBF16:
-      return DType::kBF16;
-    case PackType::kFp8:
-      return is_vocabulary(spec.role) || eh_proj ? DType::kBF16 : DType::kF8E4M3;
-    case PackType::kQ8:
-      return DType::kQ8_0;
-    case PackType::kQ4:
-      break;
-  }
-  const bool latent = ends_with(spec.role, ".kv_a") || ends_with(spec.role, ".kv_b");
-  return is_vocabulary(spec.role) || eh_proj || latent ? DType::kQ8_0 : DType::kQ4_0;
-}
-
 Status pack_model(const ModelFiles &source, const std::string &path, const PackOptions &options) {
   DS_TRY_VALUE(const Config config, make_config(source.config, source.path));
   DS_TRY_VALUE(const WeightMap weights, bind_weights(config, source.tensors, source.path));
+  DS_TRY(check_exceptions(weights, options.exceptions));
   DS_TRY_VALUE(DsmWriter writer, DsmWriter::create(path));
   DS_TRY(Packer(source, options, writer).pack(weights));
   if (!options.tokenizer_blob.empty())
@@ -189,7 +148,8 @@ Status pack_model(const ModelFiles &source, const std::string &path, const PackO
   stated.quant_format.reset();
   stated.quant_activation_scheme.reset();
   stated.quant_scale_format.reset();
-  return writer.finish(stated, source.generation, options.card);
+  const bool carry = options.card.empty() && source.dsm;
+  return writer.finish(stated, source.generation, carry ? source.dsm->card : options.card);
 }
 
 }  // namespace deepseam::model

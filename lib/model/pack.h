@@ -8,22 +8,15 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <string_view>
+#include <vector>
 
 #include "base/cancel.h"
-#include "base/dtype.h"
 #include "base/status.h"
 #include "base/task_runner.h"
 #include "format/open_model.h"
-#include "model/weights.h"
+#include "model/recipe.h"
 
 namespace deepseam::model {
-
-// kSource: every tensor as the source stores it.
-enum class PackType { kSource, kF32, kF16, kBF16, kFp8, kQ8, kQ4 };
-
-// "", "f32", "f16", "bf16", "fp8", "q8", "q4"; DS_E_ARGUMENT otherwise.
-Result<PackType> pack_type_from_name(std::string_view name);
 
 // How work is spread, stopped and reported; common to packing, exporting, synthesising and verifying.
 struct WorkOptions {
@@ -33,21 +26,16 @@ struct WorkOptions {
   std::function<bool(uint64_t done, uint64_t total)> progress;
 };
 
-// The format in which packing stores a weight; kNone: as the source has it. Norms, router and biases are always f32.
-// fp8 (blocks of 128 x 128 with scales) keeps embed, lm_head and the MTP's eh_proj in bf16, as published checkpoints
-// do. q4 keeps at 8 bits what every token passes alone or what is contracted along two axes: embed, lm_head, kv_a,
-// kv_b, eh_proj.
-DType packed_dtype(const WeightSpec &spec, PackType type);
-
 struct PackOptions {
   PackType type = PackType::kSource;
+  std::vector<PackException> exceptions;
   std::string tokenizer_blob;  // of lib/text; empty: the model will have no tokenizer
-  std::string card;            // free text about the model
+  std::string card;            // text about the model; empty: the source's, if it has one
   WorkOptions work;
 };
 
 // Writes `path`, whole or not at all. DS_E_MODEL: the source is no model of the family; DS_E_FORMAT: a number that the
-// format cannot hold (tensor, row and column); DS_E_CANCELLED.
+// format cannot hold (tensor, row and column); DS_E_ARGUMENT: an exception that names nothing; DS_E_CANCELLED.
 Status pack_model(const ModelFiles &source, const std::string &path, const PackOptions &options);
 
 // Writes config.json and model.safetensors with all weights as f32 into an existing folder.

@@ -5,6 +5,7 @@
 #include "session/device_model.h"
 #include "session/engine.h"
 #include "session/job_feed.h"
+#include "text/utf8_stream.h"
 
 namespace deepseam::session {
 
@@ -44,6 +45,7 @@ Status Model::load(const OpenOptions &options) {
   identity_.kv_format = plan_.options.kv_format;
   identity_.numerics_id = device->layout->summary().numerics_id;
   family_name_ = config_.family == model::Family::kV3 ? "deepseek_v3" : "deepseek_v2";
+  if (planned.files.dsm) card_ = text::to_valid_utf8(planned.files.dsm->card);
   for (const model::WeightBinding &binding : planned.weights.bindings) {
     uint64_t n = 1;
     for (uint64_t dim : binding.spec.shape) n *= dim;
@@ -147,6 +149,7 @@ Facts Model::facts() const {
     facts.add("engine.cancelled_steps", engine.cancelled_steps);
     facts.add("engine.preemptions", engine.preemptions);
   }
+  if (!card_.empty()) facts.add("card", card_);
   return facts;
 }
 

@@ -62,7 +62,7 @@ class Model : public Retirable, public std::enable_shared_from_this<Model> {
   uint32_t n_vocab_ = 0;
   ModelPlan plan_;
   kv::Identity identity_;
-  std::string family_name_, weight_type_;
+  std::string family_name_, weight_type_, card_;
   uint64_t n_parameters_ = 0;
   double load_ms_ = 0;
   std::shared_ptr<kv::Cache> cache_;

@@ -15,7 +15,7 @@
 namespace deepseam::session {
 namespace {
 
-constexpr uint32_t kDefaultRows = 512, kDefaultSequences = 8, kMostLogitRows = 64;
+constexpr uint32_t kDefaultSequences = 8, kMostLogitRows = 64;
 constexpr uint32_t kMostContext = 1u << 24;
 
 struct Candidate {
@@ -25,16 +25,7 @@ struct Candidate {
 };
 
 Status read_files(const OpenOptions &options, PlannedModel *model) {
-  const ModelSource &source = options.source;
-  if (source.file) {
-    DS_TRY_VALUE(model->files, open_model_files(source.file));
-  } else if (source.folder) {
-    DS_TRY_VALUE(model->files, open_model_files(source.folder));
-  } else {
-    std::string path = source.path;
-    if (path == "embedded") path = own_folder() + "/deepseam/embedded.dsm";
-    DS_TRY_VALUE(model->files, open_model_files(path, options.map));
-  }
+  DS_TRY_VALUE(model->files, open_source(options.source, options.map));
   DS_TRY_VALUE(model->config, model::make_config(model->files.config, model->files.path));
   DS_TRY_VALUE(model->weights, model::bind_weights(model->config, model->files.tensors, model->files.path));
   return {};
@@ -81,10 +72,18 @@ Result<std::vector<Candidate>> candidates(RuntimeState &runtime, const OpenOptio
   return list;
 }
 
-runtime::PlanOptions plan_options(const OpenOptions &options, const Candidate &candidate, uint32_t context) {
+// Rows of a step without a wish: fewer than 512 leave the kernels short of work. Where a row costs little, more of them
+// still make a short step, and what is done once a step (expanding the cached latents) is done less often.
+uint32_t default_rows(int64_t hidden_size) {
+  constexpr int64_t kRows = 512, kHidden = 2048, kMost = 2048;
+  return static_cast<uint32_t>(std::clamp(kRows * kHidden / std::max<int64_t>(hidden_size, 1), kRows, kMost));
+}
+
+runtime::PlanOptions plan_options(const OpenOptions &options, const Candidate &candidate, uint32_t context,
+                                  int64_t hidden_size) {
   runtime::PlanOptions plan;
   plan.deterministic = options.deterministic;
-  plan.max_rows = options.max_rows ? options.max_rows : kDefaultRows;
+  plan.max_rows = options.max_rows ? options.max_rows : default_rows(hidden_size);
   plan.max_seqs = options.max_sequences ? options.max_sequences : kDefaultSequences;
   plan.max_blocks_per_seq = (context + options.block_tokens - 1) / options.block_tokens;
   plan.max_logit_rows = std::max(plan.max_seqs, std::min(plan.max_rows, kMostLogitRows));
@@ -194,7 +193,7 @@ Status plan_on(const Candidate &candidate, const OpenOptions &options, uint32_t 
   const uint64_t budget = budget_of(options, candidate, &stated);
   uint32_t context = most;
   for (int round = 0; round < 2; ++round) {  // a context cut to the budget is planned again with its own tables
-    const runtime::PlanOptions wish = plan_options(options, candidate, context);
+    const runtime::PlanOptions wish = plan_options(options, candidate, context, model->config.hidden_size);
     DS_TRY_VALUE(const auto layout,
                  runtime::Layout::plan(candidate.backend, candidate.device.index, model->graph, wish));
     DS_TRY(layout->check_nodes());
@@ -239,6 +238,21 @@ Status check_options(const OpenOptions &options, const model::Config &config) {
 }
 
 }  // namespace
+
+Result<ModelFiles> open_source(const ModelSource &source, MapMode map) {
+  if (source.file) return open_model_files(source.file);
+  if (source.folder) return open_model_files(source.folder);
+  if (source.path != "embedded") return open_model_files(source.path, map);
+  const std::string path = own_folder() + "/deepseam/embedded.dsm";
+  auto files = open_model_files(path, map);
+  if (files.ok() || files.status().code() != DS_E_NOT_FOUND) return files;
+  return fail(DS_E_NOT_FOUND, "session",
+              "the embedded model is not installed: there is no %s; install it there, or link deepseam-embedded and "
+              "open "
+              "what ds_embedded_model gives",
+              path.c_str())
+      .at(path);
+}
 
 Result<PlannedModel> plan_model(RuntimeState &runtime, const OpenOptions &options, bool for_open) {
   DS_TRY(runtime.check_open());

@@ -32,6 +32,9 @@ struct ModelSource {
   std::shared_ptr<Source> file;          // one file: memory, or a host's read-at
 };
 
+// DS_E_NOT_FOUND: nothing there; of "embedded" it says how to get it.
+Result<ModelFiles> open_source(const ModelSource &source, MapMode map);
+
 struct OpenOptions {
   ModelSource source;
   std::string backend;            // empty: the best that fits
@@ -39,7 +42,7 @@ struct OpenOptions {
   MapMode map = MapMode::kAuto;
   uint32_t kv_format = 0;       // DSB_KV_*; 0: F32 for a reference device, else BF16
   uint32_t context_length = 0;  // 0: the model's, as far as the budgets hold it
-  uint32_t max_rows = 0;        // 0: 512
+  uint32_t max_rows = 0;        // 0: 512, up to 2048 for models below hidden size 2048
   uint32_t max_sequences = 0;   // 0: 8
   uint64_t ram_budget = 0;      // 0: what the machine has
   uint64_t vram_budget = 0;     // 0: what the device has

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "base/shared_library.h"
 #include "model/pack.h"
 #include "model/synth.h"
 #include "model/verify.h"
@@ -13,13 +12,6 @@
 
 namespace deepseam::session {
 namespace {
-
-Result<ModelFiles> open_source(const ModelSource &source) {
-  if (source.file) return open_model_files(source.file);
-  if (source.folder) return open_model_files(source.folder);
-  if (source.path == "embedded") return open_model_files(own_folder() + "/deepseam/embedded.dsm", MapMode::kAuto);
-  return open_model_files(source.path, MapMode::kAuto);
-}
 
 Result<model::PackType> pack_type(const ToolOptions &options) {
   if (options.weight_type.empty()) return model::PackType::kSource;
@@ -56,10 +48,25 @@ Status pack(RuntimeState &runtime, const ModelSource &source, const std::string 
   DS_TRY(runtime.check_open());
   model::PackOptions pack;
   DS_TRY_VALUE(pack.type, pack_type(options));
-  DS_TRY_VALUE(const ModelFiles files, open_source(source));
+  for (const std::string &text : options.keep) DS_TRY(model::parse_exceptions(text, &pack.exceptions));
+  pack.card = options.card;
+  if (text::to_valid_utf8(pack.card) != pack.card)
+    return fail(DS_E_ARGUMENT, "session", "the card of %zu bytes is not UTF-8", pack.card.size());
+  DS_TRY_VALUE(const ModelFiles files, open_source(source, MapMode::kAuto));
   DS_TRY_VALUE(pack.tokenizer_blob, tokenizer_blob(files));
   DS_TRY_VALUE(pack.work, work_options(runtime, options, Stage::kWrite));
   return model::pack_model(files, path, pack);
+}
+
+Status export_hf(RuntimeState &runtime, const ModelSource &source, const std::string &folder,
+                 const ToolOptions &options) {
+  DS_TRY(runtime.check_open());
+  if (!options.weight_type.empty() || !options.keep.empty() || !options.card.empty())
+    return fail(DS_E_ARGUMENT, "session",
+                "a Hugging Face folder is written in f32 and takes no type, exception or card");
+  DS_TRY_VALUE(const ModelFiles files, open_source(source, MapMode::kAuto));
+  DS_TRY_VALUE(const model::WorkOptions work, work_options(runtime, options, Stage::kWrite));
+  return model::export_hf(files, folder, work);
 }
 
 Status synth(RuntimeState &runtime, const std::string &shape, uint64_t seed, const std::string &path,
@@ -79,7 +86,7 @@ Status synth(RuntimeState &runtime, const std::string &shape, uint64_t seed, con
 
 Result<Facts> verify(RuntimeState &runtime, const ModelSource &source, const ToolOptions &options) {
   DS_TRY(runtime.check_open());
-  DS_TRY_VALUE(const ModelFiles files, open_source(source));
+  DS_TRY_VALUE(const ModelFiles files, open_source(source, MapMode::kAuto));
   DS_TRY_VALUE(const model::WorkOptions work, work_options(runtime, options, Stage::kVerify));
   DS_TRY_VALUE(const model::VerifyReport report, model::verify_model(files, work));
   Facts facts;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/cancel.h"
 #include "base/status.h"
@@ -18,12 +19,18 @@ namespace deepseam::session {
 
 struct ToolOptions {
   std::string weight_type;  // "f32", "f16", "bf16", "fp8", "q8", "q4"; empty: as the source has it, bf16 for synth
+  std::vector<std::string> keep;  // pack: weights of other types, "q8=embed,kv_a" (model/recipe.h)
+  std::string card;               // pack: text about the model; empty: the source's, if it has one
   std::shared_ptr<const CancelWord> cancel;
   ProgressFunction progress;  // false: DS_E_STOPPED
 };
 
-// Writes `path`, whole or not at all. The tokenizer of the source goes with it.
+// Writes `path`, whole or not at all. The tokenizer of the source goes with it. DS_E_ARGUMENT: the card is no UTF-8.
 Status pack(RuntimeState &runtime, const ModelSource &source, const std::string &path, const ToolOptions &options);
+
+// Writes config.json and model.safetensors with the weights as f32 into `folder`, which exists. Takes no type, no card.
+Status export_hf(RuntimeState &runtime, const ModelSource &source, const std::string &folder,
+                 const ToolOptions &options);
 
 // A model of a known shape with random weights and a byte tokenizer.
 Status synth(RuntimeState &runtime, const std::string &shape, uint64_t seed, const std::string &path,

@@ -1,4 +1,4 @@
-/* What samples 02 to 07 share, so that each shows only what is new in it: opening a model as 01_hello does, and ending
+/* What samples 02 to 08 share, so that each shows only what is new in it: opening a model as 01_hello does, and ending
  * the program with the library's sentence when a call fails. */
 #ifndef SAMPLE_H
 #define SAMPLE_H

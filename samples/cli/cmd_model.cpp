@@ -1,7 +1,10 @@
-// info, plan, verify, pack, synth, plugins: everything about model files and plugins that generates nothing.
+// info, plan, verify, pack, export, synth, plugins: everything about model files and plugins that generates nothing.
 #include <rapidjson/document.h>
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
+
+#include <filesystem>
+#include <string_view>
 
 #include "commands.h"
 
@@ -16,7 +19,8 @@ void add_lines(const rapidjson::Value &value, const std::string &path, std::stri
   } else if (value.IsArray()) {
     for (rapidjson::SizeType i = 0; i < value.Size(); ++i) add_lines(value[i], path + dot + std::to_string(i), out);
   } else if (value.IsString()) {
-    *out += path + ": " + value.GetString() + "\n";
+    const std::string text(value.GetString(), value.GetStringLength());
+    *out += path + (text.find('\n') == text.npos ? ": " : ":\n") + text + "\n";
   } else {
     rapidjson::StringBuffer buffer;
     rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
@@ -46,6 +50,31 @@ void fill_file(const Host &host, const Options &o, Request *request) {
   request->weight_type = text(o.type);
   request->cancel = host.cancel();
   request->progress = o.quiet ? nullptr : show_progress;
+}
+
+ds_option text_option(const char *key, std::string_view value) {
+  ds_option option{};
+  option.key = key;
+  option.data = value.data();
+  option.size = value.size();
+  return option;
+}
+
+int pack(const Options &options, const std::vector<ds_option> &list) {
+  const Host host(options);
+  ModelRequest model;
+  fill(host, options, &model);
+  ds_pack_options request{};
+  fill_file(host, options, &request);
+  request.source = &model.source.head;
+  request.backend = text(options.for_backend);
+  request.options = list.data();
+  request.n_options = list.size();
+  Error error;
+  const ds_status status = ds_model_pack(host.runtime(), &request, &error);
+  end_progress();
+  check(status, error);
+  return 0;
 }
 
 }  // namespace
@@ -91,18 +120,18 @@ int run_verify(const Options &options) {
 }
 
 int run_pack(const Options &options) {
-  const Host host(options);
-  ModelRequest model;
-  fill(host, options, &model);
-  ds_pack_options request{};
-  fill_file(host, options, &request);
-  request.source = &model.source.head;
-  request.backend = text(options.for_backend);
-  Error error;
-  const ds_status status = ds_model_pack(host.runtime(), &request, &error);
-  end_progress();
-  check(status, error);
-  return 0;
+  const std::string card = options.card.empty() ? std::string() : read_file(options.card);
+  std::vector<ds_option> list;
+  for (const std::string &keep : options.keep) list.push_back(text_option("keep", keep));
+  if (!options.card.empty()) list.push_back(text_option("card", card));
+  return pack(options, list);
+}
+
+int run_export(const Options &options) {
+  std::error_code failure;
+  std::filesystem::create_directories(options.out, failure);
+  if (failure) throw Failure(options.out + ": cannot be made: " + failure.message());
+  return pack(options, {text_option("form", "hf")});
 }
 
 int run_synth(const Options &options) {

@@ -218,6 +218,19 @@ std::string as_json(const ds_result *result, double load_ms) {
   return std::string(buffer.GetString(), buffer.GetSize()) + "\n";
 }
 
+// One line for people: what opening, the prompt and the answer took.
+void print_timings(const ds_result *result, double load_ms) {
+  Error error;
+  ds_info *raw = nullptr;
+  check(ds_result_info(result, &raw, &error), error);
+  const Handle<ds_info> info(raw);
+  std::fprintf(
+      stderr, "opened in %.0f ms; first token after %.0f ms (%llu prompt tokens); %llu tokens at %.0f a second\n",
+      load_ms, info_f64(raw, "timings.ttft_ms"), static_cast<unsigned long long>(info_u64(raw, "usage.prompt_tokens")),
+      static_cast<unsigned long long>(info_u64(raw, "usage.completion_tokens")),
+      info_f64(raw, "timings.tokens_per_second"));
+}
+
 }  // namespace
 
 int run_generate(const Options &options) {
@@ -237,6 +250,7 @@ int run_generate(const Options &options) {
   check(status, error);
   if (!request.printed) throw Failure("standard output: cannot be written");
   write_out(options.json ? as_json(result.get(), load_ms) : "\n");
+  if (options.timings) print_timings(result.get(), load_ms);
   uint32_t reason = 0;
   check(ds_result_finish_reason(result.get(), 0, &reason, &error), error);
   if (reason == DS_FINISH_CANCELLED) throw Failure("interrupted");

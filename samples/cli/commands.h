@@ -14,6 +14,7 @@ int run_info(const Options &options);
 int run_plan(const Options &options);
 int run_verify(const Options &options);
 int run_pack(const Options &options);
+int run_export(const Options &options);
 int run_synth(const Options &options);
 int run_plugins(const Options &options);
 
@@ -34,6 +35,7 @@ inline constexpr Command kCommands[] = {
     {"plan", run_plan},
     {"verify", run_verify},
     {"pack", run_pack},
+    {"export", run_export},
     {"synth", run_synth},
     {"plugins", run_plugins},
 };

@@ -47,6 +47,7 @@ void add_run(CLI::App *app, Options *o) {
   add_device(app, o);
   add_sampling(app, o);
   add_json(app, o);
+  app->add_flag("--timings", o->timings, "say on stderr, after the text, how long it took (--json has that anyway)");
 }
 
 void add_prompt(CLI::App *app, Options *o) {
@@ -119,7 +120,16 @@ void declare(CLI::App *app, Options *o) {
   add_model(c, o);
   c->add_option("--out,-o", o->out)->required();
   c->add_option("--type", o->type, "f32, f16, bf16, fp8, q8 or q4; default: as stored");
+  c->add_option("--keep", o->keep,
+                "weights of another type: q8=embed,kv_a,o; groups: attention, dense, shared, experts, "
+                "vocabulary; may be given several times");
+  c->add_option("--card", o->card, "a text file about the model, to be stored in it; default: the source's");
   c->add_option("--for", o->for_backend, "also store this backend's own layout");
+  c->add_flag("--quiet,-q", o->quiet);
+  c = app->add_subcommand("export",
+                          "write a model's weights, as they are multiplied with, as a Hugging Face folder in f32");
+  add_model(c, o);
+  c->add_option("--out,-o", o->out, "folder; made if it is missing")->required();
   c->add_flag("--quiet,-q", o->quiet);
   c = app->add_subcommand("synth", "write a model of a known shape with random weights");
   c->add_option("--shape", o->shape, "tiny, lite, v2 or r1")->required();

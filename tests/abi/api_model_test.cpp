@@ -434,6 +434,27 @@ TEST_CASE("a model is packed, verified and opened again") {
   require(ds_model_open(runtime, &options, &model, &error), error);
   CHECK(run(model).size() == kTokens);
   ds_model_release(model);
+  const ds_option more[] = {{"keep", 0, 0, 0, "f16=o,experts", DS_STRLEN},
+                            {"card", 0, 0, 0, "A card.\nTwo lines.", DS_STRLEN}};
+  pack.options = more;
+  pack.n_options = 2;
+  require(ds_model_pack(runtime, &pack, &error), error);
+  require(ds_model_open(runtime, &options, &model, &error), error);
+  ds_info *facts = nullptr;
+  require(ds_model_info(model, &facts, &error), error);
+  ds_text card{};
+  require(ds_info_get_text(facts, "card", &card, &error), error);
+  CHECK(std::string(card.data, card.size) == "A card.\nTwo lines.");
+  ds_info_release(facts);
+  ds_model_release(model);
+  for (const ds_option &wrong :
+       {ds_option{"keep", 0, 0, 0, "q8=nosuch", DS_STRLEN}, ds_option{"keep", 0, 0, 0, "q8", 2},
+        ds_option{"form", 0, 0, 0, "gguf", 4}, ds_option{"card", 0, 0, 0, "\xff", 1}}) {
+    pack.options = &wrong;
+    pack.n_options = 1;
+    CHECK(ds_model_pack(runtime, &pack, &error) == DS_E_ARGUMENT);
+  }
+  pack.n_options = 0;
   pack.weight_type = {"q17", DS_STRLEN};
   CHECK(ds_model_pack(runtime, &pack, &error) == DS_E_ARGUMENT);
   pack.weight_type = {"q8", DS_STRLEN};

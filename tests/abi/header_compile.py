@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-HEADERS = ["deepseam.h", "types.h", "status.h", "version.h", "export.h", "loader.h", "backend.h"]
+HEADERS = ["deepseam.h", "types.h", "status.h", "version.h", "export.h", "loader.h", "backend.h", "embedded.h"]
 FLAGS = ["-Wall", "-Wextra", "-pedantic", "-Wpadded", "-Werror"]
 USE = """
 int main(void) {

@@ -123,6 +123,23 @@ def test_pack_keeps_float_types_bit_for_bit():
     assert (values.view(np.uint32) == first.view(np.uint32)).all()
 
 
+def test_pack_takes_a_card_and_types_by_name_and_exports():
+    card, packed, folder = SCRATCH / "card.md", SCRATCH / "mixed.dsm", SCRATCH / "exported"
+    card.write_text("# A model\n\nMade in a test: ü.\n")
+    ds("pack", "--model", TINY / "lite", "--type", "q4", "--keep", "q8=o,shared", "--keep", "f16=experts.down",
+       "--card", card, "--out", packed)
+    assert json.loads(ds("info", "--model", packed, "--json"))["card"] == card.read_text()
+    assert b"card:\n# A model\n" in ds("info", "--model", packed)
+    assert "card" not in json.loads(ds("info", "--model", TINY / "lite", "--json"))
+    ds("pack", "--model", TINY / "lite", "--keep", "q8=nosuch", "--out", packed, status=1)
+    ds("export", "--model", packed, "--out", folder)
+    values = []
+    for model in (packed, folder):
+        ds("logits", "--model", model, "--backend", "ref", "--ids", "5,6,7,8", "--all", "--out", SCRATCH / "a.npy")
+        values.append(np.load(SCRATCH / "a.npy"))
+    assert np.abs(values[0] - values[1]).max() < 1e-4  # the same numbers, not the same order of sums
+
+
 def test_info_plan_verify_plugins():
     info = json.loads(ds("info", "--model", MODEL, "--json"))
     assert info["layers"] >= 1 and info["vocab"] >= 264

@@ -267,6 +267,15 @@ class Symbols(Planted):
             subprocess.run(["cc", "-shared", "-fPIC", "-o", str(output), str(self.plant("p.c", source))], check=True)
             self.assertEqual(len(list(check_symbols.check_plugin(output, True))), expected)
 
+    def test_the_embedded_model_is_bytes_and_an_accessor(self):
+        output, node = self.root / "libdeepseam-embedded.so.0.1.0", "DEEPSEAM_EMBEDDED_0"
+        script = self.plant("m.map", node + " { global: *; };\n")
+        flags = ["-shared", "-fPIC", f"-Wl,--version-script={script}", "-Wl,-soname,libdeepseam-embedded.so.0"]
+        for source, expected in (("int ds_embedded_model(void){return 0;}", 0),
+                                 ("int ds_embedded_model(void){return 0;} int other(void){return 0;}", 1)):
+            subprocess.run(["cc", *flags, "-o", str(output), str(self.plant("e.c", source))], check=True)
+            self.assertEqual(len(list(check_symbols.check_embedded(output, 0))), expected)
+
 
 class Words(Planted):
     def assert_refused(self, text, reason):
@@ -294,6 +303,13 @@ class Words(Planted):
 
     def test_large_files(self):
         self.plant("tests/data/big.bin", "x" * ((1 << 20) + 1))
+        self.assertIn("the limit is", check_words.check(self.root)[0])
+
+    def test_the_model_that_ships_is_excused_by_name_and_only_so_far(self):
+        path = self.plant("models/embedded.dsm", "")
+        path.write_bytes(b"\xff" * (2 << 20))
+        self.assertEqual(check_words.check(self.root), [])
+        path.write_bytes(b"\xff" * ((24 << 20) + 1))
         self.assertIn("the limit is", check_words.check(self.root)[0])
 
 

@@ -255,6 +255,12 @@ TEST_CASE("the writer's numbers read back equal, without a locale") {
   CHECK(root.at(values.size() + 3).number() == 18446744073709551615.0);
 }
 
+TEST_CASE("decimals keep their point") {
+  JsonWriter json;
+  json.begin_array().decimal(2).decimal(-0.5).decimal(1e300).decimal(10000).end_array();
+  CHECK_EQ(json.take(), "[2.0,-0.5,1e+300,10000.0]");
+}
+
 TEST_CASE("the writer's text is valid UTF-8 whatever bytes come in") {
   std::mt19937 random(3);
   for (int i = 0; i < 2000; ++i) {

@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <vector>
@@ -126,6 +128,44 @@ TEST_CASE("Q4_0 and Q8_0 reproduce what they wrote") {
     const double change = squared_error(once, twice) / squared_error(once, std::vector<float>(once.size()));
     INFO(change);
     CHECK(change < 1e-4);
+  }
+}
+
+namespace {
+
+// Blocks of numbers that Q4_0 (Q8_0) holds as they are: scale times level, with the largest level in any place.
+std::vector<float> on_grid(int lowest, int highest, int most, size_t blocks, uint32_t seed) {
+  std::vector<float> values(blocks * 32);
+  uint64_t state = seed;
+  const auto draw = [&](int low, int high) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return low + static_cast<int>((state >> 33) % static_cast<uint64_t>(high - low + 1));
+  };
+  for (size_t b = 0; b < blocks; ++b) {
+    const float scale = f16_to_f32(static_cast<uint16_t>(draw(0x0001, 0x5bff) | draw(0, 1) << 15));
+    for (size_t i = 0; i < 32; ++i) values[b * 32 + i] = scale * static_cast<float>(draw(lowest, highest));
+    if (most) values[b * 32 + static_cast<size_t>(draw(0, 31))] = scale * static_cast<float>(most);
+  }
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("numbers on a grid of Q4_0 come back as they are, whichever level is the largest") {
+  for (int most = -8; most <= 7; ++most) {
+    const int low = most < 0 ? most : -most, high = std::min(7, -low);
+    INFO("largest level ", most);
+    const auto values = on_grid(low, high, most, 500, static_cast<uint32_t>(most + 9));
+    CHECK(decoded(DType::kQ4_0, encoded(DType::kQ4_0, values, 320), 50, 320) == values);
+  }
+  const auto mixed = on_grid(-8, 7, 0, 5000, 77);
+  CHECK(decoded(DType::kQ4_0, encoded(DType::kQ4_0, mixed, 320), 500, 320) == mixed);
+}
+
+TEST_CASE("numbers on a grid of Q8_0 whose largest level is near 127 come back as they are") {
+  for (int most : {127, -127, 126, -120, 112}) {
+    const auto values = on_grid(-std::abs(most), std::abs(most), most, 2000, static_cast<uint32_t>(most + 500));
+    CHECK(decoded(DType::kQ8_0, encoded(DType::kQ8_0, values, 320), 200, 320) == values);
   }
 }
 

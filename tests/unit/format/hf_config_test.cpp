@@ -127,6 +127,12 @@ TEST_CASE("a configuration survives being written and read") {
   CHECK(parsed(write_hf_config(config)) == config);
   config.quant_block_rows = config.quant_block_cols = 0;
   CHECK(parsed(write_hf_config(config)) == config);
+  config.q_lora_rank.reset();
+  config.routed_scaling_factor = 16;
+  const std::string text = write_hf_config(config);
+  CHECK(parsed(text) == config);
+  CHECK(text.find("\"q_lora_rank\":null") != std::string::npos);
+  CHECK(text.find("\"routed_scaling_factor\":16.0") != std::string::npos);
 }
 
 TEST_CASE("generation_config.json") {

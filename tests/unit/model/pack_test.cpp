@@ -109,6 +109,77 @@ TEST_CASE("q8 and q4: which types, how far off") {
   }
 }
 
+TEST_CASE("exceptions by role, kind and group; the last one counts") {
+  const ModelFiles source = opened(kTiny + "/v3");
+  PackOptions options;
+  options.type = PackType::kQ4;
+  require_ok(parse_exceptions("q8=experts,o", &options.exceptions));
+  require_ok(parse_exceptions("bf16=layers.1.o,vocabulary,experts.down", &options.exceptions));
+  require_ok(parse_exceptions("q4=kv_b", &options.exceptions));
+  TemporaryFolder folder;
+  require_ok(pack_model(source, folder / "x.dsm", options));
+  const ModelFiles packed = opened(folder / "x.dsm");
+  const WeightMap found = bound(packed);
+  const auto type = [&](const char *role) { return found.find(role)->dtype; };
+  CHECK_EQ(type("layers.0.o"), DType::kQ8_0);
+  CHECK_EQ(type("layers.1.o"), DType::kBF16);
+  CHECK_EQ(type("layers.1.experts.up"), DType::kQ8_0);
+  CHECK_EQ(type("layers.1.experts.down"), DType::kBF16);
+  CHECK_EQ(type("layers.1.shared.down"), DType::kQ4_0);
+  CHECK_EQ(type("layers.0.kv_b"), DType::kQ4_0);
+  CHECK_EQ(type("layers.0.kv_a"), DType::kQ8_0);  // as q4 has it
+  CHECK_EQ(type("embed"), DType::kBF16);
+  CHECK_EQ(type("lm_head"), DType::kBF16);
+  CHECK_EQ(type("mtp.0.head"), DType::kBF16);
+  CHECK_EQ(type("mtp.0.eh_proj"), DType::kQ8_0);
+  CHECK_EQ(type("final_norm"), DType::kF32);
+}
+
+TEST_CASE("exceptions that mean nothing are refused by name") {
+  const ModelFiles source = opened(kTiny + "/lite");
+  const WeightMap weights = bound(source);
+  std::vector<PackException> list;
+  for (const char *text : {"", "q8", "=o", "q8=", "q8=o,,q", "q17=o"}) {
+    INFO(std::string(text));
+    CHECK_EQ(parse_exceptions(text, &list).code(), DS_E_ARGUMENT);
+  }
+  for (const char *name : {"nosuch", "layers.9.o", "router", "final_norm", "kv_a_norm", "q_a"}) {
+    const Status status = check_exceptions(weights, {{PackType::kQ8, name}});
+    INFO(status.message());
+    CHECK_EQ(status.code(), DS_E_ARGUMENT);
+    CHECK(std::string(status.message()).find(name) != std::string::npos);
+  }
+  CHECK(check_exceptions(weights, {{PackType::kQ8, "q"}, {PackType::kQ8, "shared.up"}, {PackType::kQ8, "dense"}}).ok());
+}
+
+TEST_CASE("the card goes with the model until another one is given") {
+  TemporaryFolder folder;
+  pack(opened(kTiny + "/lite"), PackType::kQ8, folder / "one.dsm");
+  PackOptions options;
+  require_ok(pack_model(opened(folder / "one.dsm"), folder / "two.dsm", options));
+  CHECK_EQ(opened(folder / "two.dsm").dsm->card, "packed in a test");
+  options.card = "another";
+  require_ok(pack_model(opened(folder / "two.dsm"), folder / "three.dsm", options));
+  CHECK_EQ(opened(folder / "three.dsm").dsm->card, "another");
+}
+
+TEST_CASE("a quantised model that was exported packs to the same numbers") {
+  TemporaryFolder folder;
+  const ModelFiles source = opened(kTiny + "/v3-true");
+  pack(source, PackType::kQ4, folder / "x.dsm");
+  const ModelFiles packed = opened(folder / "x.dsm");
+  std::filesystem::create_directory(folder / "hf");
+  require_ok(export_hf(packed, folder / "hf", {}));
+  pack(opened(folder / "hf"), PackType::kQ4, folder / "again.dsm");
+  const ModelFiles again = opened(folder / "again.dsm");
+  const WeightMap first = bound(packed), second = bound(again);
+  for (const WeightBinding &weight : first.bindings) {
+    if (weight.dtype != DType::kQ4_0) continue;
+    INFO(weight.spec.role);
+    CHECK(numbers(again, *second.find(weight.spec.role)) == numbers(packed, weight));
+  }
+}
+
 TEST_CASE("threads do not change the file") {
   TemporaryFolder folder;
   const ModelFiles source = opened(kTiny + "/v3-true");

@@ -196,6 +196,27 @@ TEST_CASE("a weight that is not finite is refused with its place") {
   CHECK(std::string(status.message()).find("row 18, column 3") != std::string::npos);
 }
 
+TEST_CASE("several rows at once have the bits of one after the other") {
+  for (const Kernels *k : sets())
+    for (const uint64_t n : {1u, 7u, 16u, 31u, 64u, 100u, 512u}) {
+      CAPTURE(k->isa);
+      CAPTURE(n);
+      std::mt19937 random(static_cast<uint32_t>(n));
+      std::vector<float> numbers(6 * n);
+      for (float &x : numbers) x = static_cast<float>(random() % 2001) / 1000 - 1;
+      const float *const rows[4] = {&numbers[0], &numbers[n], &numbers[2 * n], &numbers[3 * n]};
+      const float *a = &numbers[4 * n], factors[4] = {0.3f, -1.7f, 0.01f, 2.5f};
+      float two[2];
+      k->dot2(a, rows, n, two);
+      CHECK(two[0] == k->dot(a, rows[0], n));
+      CHECK(two[1] == k->dot(a, rows[1], n));
+      std::vector<float> one_by_one(a, a + n), together = one_by_one;
+      for (int i = 0; i < 4; ++i) k->axpy(factors[i], rows[i], one_by_one.data(), n);
+      k->axpy4(factors, rows, together.data(), n);
+      CHECK(together == one_by_one);
+    }
+}
+
 TEST_CASE("exponentials and silu are accurate over their whole range") {
   for (const Kernels *k : sets()) {
     CAPTURE(k->isa);

@@ -56,6 +56,15 @@ TEST_CASE("wrong options are sentences") {
   CHECK(code([](OpenOptions &o) { o.weight_type = "q4"; }) == DS_E_UNSUPPORTED);
 }
 
+TEST_CASE("a missing embedded model says how to get it") {
+  Rig rig;
+  OpenOptions options;
+  options.source.path = "embedded";  // this program lies in no folder with a deepseam/embedded.dsm
+  const Status status = Model::open(rig.runtime, options).status();
+  CHECK(status.code() == DS_E_NOT_FOUND);
+  CHECK(std::string(status.message()).find("the embedded model is not installed") != std::string::npos);
+}
+
 TEST_CASE("progress counts up to all bytes, and its answer stops the load") {
   Rig rig;
   OpenOptions options = Rig::tiny("lite-wide");

@@ -1,0 +1,124 @@
+// See recipe.h.
+#include "model/recipe.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace deepseam::model {
+namespace {
+
+constexpr size_t kMostExceptions = 1024;
+
+// A role without the layer or module that it belongs to.
+std::string_view local_name(std::string_view role) {
+  for (const std::string_view prefix : {std::string_view("layers."), std::string_view("mtp.")})
+    if (role.starts_with(prefix)) {
+      const size_t dot = role.find('.', prefix.size());
+      return dot == std::string_view::npos ? role : role.substr(dot + 1);
+    }
+  return role;
+}
+
+bool is_vocabulary(const std::string &role) {
+  const std::string_view name = local_name(role);
+  return name == "embed" || name == "lm_head" || (role.starts_with("mtp.") && name == "head");
+}
+
+bool is_one_of(std::string_view name, std::initializer_list<std::string_view> list) {
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
+
+bool names(std::string_view name, const std::string &role) {
+  const std::string_view local = local_name(role);
+  if (name == role || name == local) return true;
+  if (name == "attention") return is_one_of(local, {"q", "q_a", "q_b", "kv_a", "kv_b", "o"});
+  if (name == "dense") return is_one_of(local, {"gate", "up", "down"});
+  if (name == "shared") return local.starts_with("shared.");
+  if (name == "experts") return local.starts_with("experts.");
+  return name == "vocabulary" && is_vocabulary(role);
+}
+
+// The format that an exception means, without further exceptions.
+DType plain_dtype(PackType type) {
+  switch (type) {
+    case PackType::kSource:
+      return DType::kNone;
+    case PackType::kF32:
+      return DType::kF32;
+    case PackType::kF16:
+      return DType::kF16;
+    case PackType::kBF16:
+      return DType::kBF16;
+    case PackType::kFp8:
+      return DType::kF8E4M3;
+    case PackType::kQ8:
+      return DType::kQ8_0;
+    case PackType::kQ4:
+      break;
+  }
+  return DType::kQ4_0;
+}
+
+}  // namespace
+
+Result<PackType> pack_type_from_name(std::string_view name) {
+  constexpr std::pair<std::string_view, PackType> kNames[] = {
+      {"", PackType::kSource}, {"f32", PackType::kF32}, {"f16", PackType::kF16}, {"bf16", PackType::kBF16},
+      {"fp8", PackType::kFp8}, {"q8", PackType::kQ8},   {"q4", PackType::kQ4}};
+  for (const auto &[text, type] : kNames)
+    if (text == name) return type;
+  return fail(DS_E_ARGUMENT, "pack", "the weight type is one of f32, f16, bf16, fp8, q8, q4, found '%.*s'",
+              static_cast<int>(std::min<size_t>(name.size(), 32)), name.data());
+}
+
+DType packed_dtype(const WeightSpec &spec, PackType type) {
+  if (spec.keep_float) return DType::kF32;
+  const std::string_view local = local_name(spec.role);
+  const bool wide = is_vocabulary(spec.role) || local == "eh_proj";
+  if (type == PackType::kFp8 && wide) return DType::kBF16;
+  if (type == PackType::kQ4 && (wide || local == "kv_a" || local == "kv_b")) return DType::kQ8_0;
+  return plain_dtype(type);
+}
+
+Status parse_exceptions(std::string_view text, std::vector<PackException> *list) {
+  const size_t equals = text.find('=');
+  if (equals == std::string_view::npos || equals == 0 || equals + 1 == text.size())
+    return fail(DS_E_ARGUMENT, "pack", "exceptions look like 'q8=embed,kv_a', found '%.*s'",
+                static_cast<int>(std::min<size_t>(text.size(), 64)), text.data());
+  DS_TRY_VALUE(const PackType type, pack_type_from_name(text.substr(0, equals)));
+  for (std::string_view rest = text.substr(equals + 1);;) {
+    const size_t comma = rest.find(',');
+    const std::string_view name = rest.substr(0, comma);
+    if (name.empty() || list->size() >= kMostExceptions)
+      return fail(DS_E_ARGUMENT, "pack", "exceptions '%.*s': %s", static_cast<int>(std::min<size_t>(text.size(), 64)),
+                  text.data(), name.empty() ? "a name is empty" : "more than 1024 names");
+    list->push_back({type, std::string(name)});
+    if (comma == std::string_view::npos) return {};
+    rest.remove_prefix(comma + 1);
+  }
+}
+
+Status check_exceptions(const WeightMap &weights, const std::vector<PackException> &list) {
+  for (const PackException &exception : list) {
+    bool known = false, free = false;
+    for (const WeightBinding &weight : weights.bindings) {
+      if (!names(exception.name, weight.spec.role)) continue;
+      known = true;
+      free = free || !weight.spec.keep_float;
+    }
+    if (free) continue;
+    return fail(DS_E_ARGUMENT, "pack", "'%.100s' %s", exception.name.c_str(),
+                known ? "is always stored as f32"
+                      : "names no weight of this model, whose names are such as embed, layers.0.o, o, experts.down");
+  }
+  return {};
+}
+
+DType packed_dtype(const WeightSpec &spec, PackType type, const std::vector<PackException> &list) {
+  if (spec.keep_float) return DType::kF32;
+  for (auto exception = list.rbegin(); exception != list.rend(); ++exception)
+    if (names(exception->name, spec.role)) return plain_dtype(exception->type);
+  return packed_dtype(spec, type);
+}
+
+}  // namespace deepseam::model
