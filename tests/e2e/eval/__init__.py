@@ -1,0 +1,1 @@
+"""The parts of eval_code.py: one module for each measurement, and what they share."""
