@@ -9,6 +9,7 @@ the kernel. """
 import json
 import os
 import secrets
+import stat
 import subprocess
 import sys
 import tempfile
@@ -77,12 +78,19 @@ def start(settings, feed, report, said, errors):
         env={"LANG": "C.UTF-8"})
 
 
+def parent_folder():
+    """Where working folders lie: as root, programs run as another user, who must be able to get there."""
+    folder = Path(tempfile.gettempdir()).resolve()
+    reachable = all(os.stat(above).st_mode & stat.S_IXOTH for above in (folder, *folder.parents))
+    return str(folder) if reachable or os.getuid() != 0 else "/tmp"
+
+
 def run(program, limits=Limits(), python=None, allow_network=False):
     """Runs a program (text). Raises Refused if it may not or cannot run at all."""
     if not sys.platform.startswith("linux"):
         raise Refused("the sandbox needs Linux")
     word = secrets.token_hex(16)
-    with tempfile.TemporaryDirectory(prefix="eval") as folder, tempfile.TemporaryFile() as feed, \
+    with tempfile.TemporaryDirectory(prefix="eval", dir=parent_folder()) as folder, tempfile.TemporaryFile() as feed, \
             tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as report, tempfile.TemporaryFile() as said:
         os.chmod(folder, 0o777)
         feed.write(f"{word}\n{program}".encode("utf-8", "surrogatepass"))
