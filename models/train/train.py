@@ -198,6 +198,8 @@ class Trainer:
                 self.log(**self.validate())
                 last = 0
                 losses = []
+            if self.step % args.save_every == 0:
+                self.save()
         self.save()
         self.log(saved=True, seconds=round(self.seconds))
         if self.world > 1:
@@ -228,6 +230,7 @@ def main():
     add("--balance", type=float, default=5e-3)
     add("--optimizer", choices=["muon", "adamw"], default="muon")
     add("--valid-every", type=int, default=500)
+    add("--save-every", type=int, default=1000, help="steps; what a run that is stopped from outside keeps")
     add("--log-every", type=int, default=20)
     add("--seed", type=int, default=1)
     add("--no-compile", dest="compile", action="store_false")
