@@ -118,6 +118,12 @@ def breaks(old, new):
     return found
 
 
+def breaks_of_releases(folder, new):
+    """The same for each description in a folder, with the file's name in front."""
+    return [f"{path.name}: {sentence}" for path in sorted(Path(folder).glob("*.json"))
+            for sentence in breaks(json.loads(path.read_text(encoding="utf-8")), new)]
+
+
 def main(arguments):
     if len(arguments) != 2:
         print(__doc__.splitlines()[0])

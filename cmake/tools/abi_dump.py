@@ -16,14 +16,15 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ABOUT = ("The public headers, as data for bindings. Written by cmake/tools/abi_dump.py; do not edit. Sizes, alignments and "
-         "offsets are in bytes and those of the target. A struct that grows by struct_size or by stride gets new fields at "
-         "its end only; one that never grows is frozen.")
+ABOUT = ("The public headers, as data for bindings. Written by cmake/tools/abi_dump.py; do not edit. Sizes, alignments "
+         "and offsets are in bytes and those of the target. A struct that grows by struct_size or by stride gets new fields "
+         "at its end only; one that never grows is frozen.")
 TARGET = "x86_64-linux-gnu"
 OUTPUT = "bindings/abi.json"
 # One section for each library or contract, and the headers that declare it.
 SECTIONS = {"user": ("status.h", "version.h", "types.h", "deepseam.h"), "embedded": ("embedded.h",),
             "backend": ("backend.h",)}
+NOT_DESCRIBED = {"export.h", "loader.h"}  # macros for compilers; code that is compiled into its user
 VERSIONS = {"user": "DS", "embedded": "DS", "backend": "DSB"}
 TABLES = {"user": "ds_api", "backend": "dsb_api"}
 THREAD = re.compile(r"\[((?:any-thread|session-serial)(?:, (?:callback-safe|each))*)\]")
@@ -38,10 +39,13 @@ def clang(include, source, *flags):
     """What clang 14 prints about C text that sees the headers in `include`. Freestanding: needs no libc of the target."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "abi.c"
-        path.write_text("".join(f"#include <deepseam/{name}>\n" for names in SECTIONS.values() for name in names) + source,
-                        encoding="utf-8")
-        done = subprocess.run(["clang", "-target", TARGET, "-std=c99", "-ffreestanding", "-I", str(include), *flags, str(path)],
-                              capture_output=True, text=True)
+        headers = "".join(f"#include <deepseam/{name}>\n" for names in SECTIONS.values() for name in names)
+        path.write_text(headers + source, encoding="utf-8")
+        command = ["clang", "-target", TARGET, "-std=c99", "-ffreestanding", "-I", str(include), *flags, str(path)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True)
+        except FileNotFoundError:
+            raise Unreadable("there is no clang; expected the one of the package clang") from None
     if done.returncode:
         raise Unreadable(f"clang refused the headers:\n{done.stderr}")
     return done.stdout
@@ -147,8 +151,8 @@ def thread_class(text, node, before, floor):
     for comment in (behind[1].decode() if behind else "", above, heading):
         if found := THREAD.findall(comment):
             return found[-1].split(", ")
-    raise Unreadable(f"{header_of(node)}: {node['name']} has no thread class, expected [any-thread] or [session-serial] in "
-                     "the comment above it")
+    raise Unreadable(f"{header_of(node)}: {node['name']} has no thread class, expected [any-thread] or [session-serial] "
+                     "in the comment above it")
 
 
 def functions(nodes, texts, section):
@@ -242,10 +246,10 @@ def structs(nodes, values, texts, section):
                    "size": values[f"sizeof((({name} *)0)->{item['name']})"][0]} for item in records[name]]
         grows = growth(name, records, strided)
         if section == "user" and (grows == "never") != is_frozen(texts[header_of(node)], node):
-            raise Unreadable(f"{header_of(node)}: {name}: its comment and its fields differ on whether it is frozen; expected "
-                             "either a struct_size or the word Frozen")
-        found.append({"name": name, "size": values[f"sizeof({name})"][0], "alignment": values[f"_Alignof({name})"][0],
-                      "grows": grows, "fields": fields})
+            raise Unreadable(f"{header_of(node)}: {name}: its comment and its fields differ on whether it is frozen; "
+                             "expected either a struct_size or the word Frozen")
+        size, alignment = (values[f"{what}({name})"][0] for what in ("sizeof", "_Alignof"))
+        found.append({"name": name, "size": size, "alignment": alignment, "grows": grows, "fields": fields})
     return found
 
 
@@ -276,6 +280,10 @@ def types(nodes, section):
 
 def describe(include):
     """The description of the headers in `include`/deepseam."""
+    known = NOT_DESCRIBED.union(*SECTIONS.values())
+    for path in sorted((Path(include) / "deepseam").glob("*.h")):
+        if path.name not in known:
+            raise Unreadable(f"{path.name}: is in no section of abi_dump.py; expected one, or a reason to leave it out")
     with ThreadPoolExecutor() as pool:  # two processes that do not need each other
         tree, names = pool.submit(syntax_tree, include), pool.submit(macros, include).result()
     nodes = [node for node in tree.result() if header_of(node)]
@@ -318,8 +326,8 @@ def difference(root):
     """Lines of difference between the committed description and the headers; empty if there is none."""
     path = Path(root) / OUTPUT
     committed = path.read_text(encoding="utf-8") if path.exists() else ""
-    return list(difflib.unified_diff(committed.splitlines(), (printed(describe(Path(root) / "include")) + "\n").splitlines(),
-                                     OUTPUT, "the headers", lineterm="", n=0))
+    said = printed(describe(Path(root) / "include"))
+    return list(difflib.unified_diff(committed.splitlines(), said.splitlines(), OUTPUT, "the headers", lineterm="", n=0))
 
 
 def main(arguments):
