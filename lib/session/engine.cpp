@@ -123,7 +123,8 @@ void Engine::set_watched(std::vector<Job *> jobs) {
   bool any = false;
   {
     const std::lock_guard lock(mutex_);
-    if (watched_ == jobs) return;
+    if (watched_ == jobs && !jobs.empty())
+      return;  // none: forget() may have emptied the list while the service watches
     watched_ = std::move(jobs);
     any = !watched_.empty();
   }
@@ -131,6 +132,11 @@ void Engine::set_watched(std::vector<Job *> jobs) {
     service_->watch(this);
   else
     service_->unwatch(this);
+}
+
+void Engine::forget(const Job *job) noexcept {
+  const std::lock_guard lock(mutex_);
+  std::erase(watched_, job);
 }
 
 void Engine::ask_stop() noexcept {

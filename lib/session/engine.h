@@ -63,6 +63,7 @@ class Engine : public Watcher, public std::enable_shared_from_this<Engine> {
   bool begin_step(const std::vector<Job *> &jobs);
   void end_step();
   void set_watched(std::vector<Job *> jobs);
+  void forget(const Job *job) noexcept;  // before its owner may free it: the service's thread reads the watched ones
 
   std::shared_ptr<Service> service_;
   std::unique_ptr<EngineState> state_;  // engine_state.h; the thread's alone, and gone when it ends

@@ -278,6 +278,7 @@ void EngineState::end(std::unique_ptr<Work> gone, Status status, Finish rest) no
   }
   if (gone->eval_out) gone->eval_out->n_computed = gone->n_computed;
   if (!gone->eval) session.give_back();
+  engine->forget(gone->job.get());
   try {
     JobFeed::finish(*gone->job, std::move(status), std::move(result));
   } catch (...) {  // a callback of the host threw, which it must not; the job has ended all the same
