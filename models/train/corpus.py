@@ -559,6 +559,8 @@ def pack_one(job):
     text = buffer.getvalue()
     encoder = pyppmd.Ppmd7Encoder(order, mem)
     stream = encoder.encode(text) + encoder.flush()
+    if pyppmd.Ppmd7Decoder(order, mem).decode(stream, len(text)) != text:
+        raise RuntimeError(f"{path}: does not decode to what was packed")
     with open(path, "wb") as f:
         f.write(struct.pack("<4sIQQ", b"DSC1", order, mem, len(text)) + stream)
     return {"file": os.path.basename(path), "documents": len(docs), "text_bytes": len(text), "bytes": 24 + len(stream),

@@ -3,9 +3,11 @@
 `data.py texts` decodes shards, which is slow and needed once; `data.py rows` does so too if it must, then writes for each
 epoch files of uint16 rows [n, context], each epoch with other cuts and other holes. It runs beside the training, which
 reads an epoch when its files are complete.
-Half of the pieces take the form  BOS fim_begin P fim_hole S fim_end M EOS  (prefix, suffix, middle), cut between
+Half of the documents take the form  BOS fim_begin P fim_hole S fim_end M EOS  (prefix, suffix, middle), cut between
 characters, as DeepSeek-Coder-V2 (section 3.1) trained its Lite model; P, S and M are tokenised apart, as they are when
 an editor asks. Holes: any span (as published), the rest of a line, or a few whole lines, because that is what editors ask for.
+Such documents are cut into pieces of many lengths, most of them short: a piece has one hole, and where a middle ends is
+learnt from middles, not from the text around them.
 Leaves the corpus itself to corpus.py and the vocabulary to tokenizer.py.
 """
 import argparse
@@ -22,7 +24,8 @@ import numpy as np
 PARTS = 16              # of a shard: the units of work
 CHARS_PER_TOKEN = 3.0   # a low guess, so that most pieces fit a row
 FIM_SHARE = 0.5
-HOLES = (("span", 0.4), ("line", 0.35), ("lines", 0.25))
+FIM_SHORTEST = 400      # characters; the longest piece fills a row
+HOLES = (("span", 0.25), ("line", 0.5), ("lines", 0.25))
 SPECIAL = {"bos": "<｜begin▁of▁sentence｜>", "eos": "<｜end▁of▁sentence｜>", "begin": "<｜fim▁begin｜>",
            "hole": "<｜fim▁hole｜>", "end": "<｜fim▁end｜>"}
 
@@ -95,9 +98,12 @@ class Encoder:
     def pieces(self, texts, rng, context):
         """(rows of fill-in-the-middle, runs of plain text), as lists of ids, from whole documents."""
         plain, holes, ends = [], [], []
+        longest = int(context * CHARS_PER_TOKEN)
         for text in texts:
-            for piece, last in cut(text, rng, int(context * CHARS_PER_TOKEN)):
-                if rng.random() < FIM_SHARE:
+            filled = rng.random() < FIM_SHARE
+            limit = int(FIM_SHORTEST * (longest / FIM_SHORTEST) ** rng.random()) if filled else longest
+            for piece, last in cut(text, rng, limit):
+                if filled:
                     start, stop = hole(piece, rng)
                     holes += [piece[:start], piece[stop:], piece[start:stop]]
                 else:
@@ -175,6 +181,22 @@ def plain_rows(path, tokenizer, context):
     return rows, sum(len(text.encode()) for text in texts) / len(stream)
 
 
+def line_rows(path, tokenizer, context, seed=1):
+    """Validation: pieces of a page with a hole to the end of a line, as many whole ones in a row as fit, then EOS."""
+    from corpus import iter_docs
+    rng, encoder, texts = random.Random(seed), Encoder(tokenizer), []
+    with open(path, "rb") as file:
+        for _, _, _, data in iter_docs(file):
+            for piece, _ in cut(data.decode("utf-8"), rng, min(4096, int(context * CHARS_PER_TOKEN))):
+                start, stop = rest_of_line(piece, rng)
+                texts += [piece[:start], piece[stop:], piece[start:stop]]
+    encoded = encoder.encode(texts)
+    rows = [encoder.fim(*encoded[i:i + 3], context) for i in range(0, len(encoded), 3)]
+    filler = [[encoder.special["eos"]]] * (context * len(rows))
+    packed = pack([row for row in rows if row], filler, context, rng)
+    return packed[(packed == encoder.special["end"]).any(1)]
+
+
 def epoch_folder(out, context, epoch):
     return Path(out) / f"c{context}" / f"epoch-{epoch:03d}"
 
@@ -191,6 +213,7 @@ def decode(args, pool):
 
 def write_epochs(args):
     begin = time.time()
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the threads
     with Pool(args.workers) as pool:
         parts = decode(args, pool)
         if args.command == "texts":

@@ -23,16 +23,16 @@ class Config:
     vocab_size: int = 16384
     hidden_size: int = 384
     num_hidden_layers: int = 6
-    num_attention_heads: int = 2
+    num_attention_heads: int = 4
     kv_lora_rank: int = 512
     qk_nope_head_dim: int = 128
     qk_rope_head_dim: int = 64
     v_head_dim: int = 128
     intermediate_size: int = 768
-    moe_intermediate_size: int = 192
-    n_routed_experts: int = 18
-    num_experts_per_tok: int = 3
-    n_shared_experts: int = 1
+    moe_intermediate_size: int = 128
+    n_routed_experts: int = 24
+    num_experts_per_tok: int = 4
+    n_shared_experts: int = 2
     routed_scaling_factor: float = 2.0
     rope_theta: float = 10000.0
     rope_factor: float = 4.0
@@ -241,7 +241,7 @@ class DeepSeek(nn.Module):
         self.register_buffer("inv_freq", yarn_inv_freq(c).float(), persistent=False)
 
     def forward(self, ids, targets):
-        """Mean loss in nats over targets that are not -1; mean balance loss; loads [moe layers, E]."""
+        """Loss of each target in nats, [B, T], 0 where it is -1; mean balance loss; loads [moe layers, E]."""
         angles = torch.arange(ids.shape[1], device=ids.device).float()[:, None] * self.inv_freq
         cos, sin = angles.cos(), angles.sin()
         embed = self.embed.bfloat16()
@@ -253,8 +253,8 @@ class DeepSeek(nn.Module):
                 balances.append(balance)
                 loads.append(share)
         logits = F.linear(rms_norm(h, self.norm, self.c.rms_norm_eps), embed)
-        loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-1)
-        return loss, torch.stack(balances).mean(), torch.stack(loads)
+        nats = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-1, reduction="none")
+        return nats.view_as(targets), torch.stack(balances).mean(), torch.stack(loads)
 
 
 def matrix(rows, columns, zero=False):

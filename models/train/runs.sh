@@ -1,75 +1,73 @@
 #!/usr/bin/env bash
 # The runs that made the shipped model, one command each: `runs.sh STAGE`, from a folder with models/train beside it.
 #
-#   rows      token rows of all epochs, both contexts; runs beside the training, which waits for what it needs
+#   rows      token rows of all epochs, for each context; runs beside the training, which waits for what it needs
 #   ablate    eight short runs, two at a time on each of four GPUs, each on one epoch's rows
-#   stable    warm-up and constant rate at 2,048 tokens, for $SECONDS_STABLE seconds
-#   stretch   constant rate at 8,192 tokens, for $SECONDS_STRETCH seconds
-#   decay     the rate going to zero within about $SECONDS_DECAY seconds, weights rounded as shipped
+#   first     two heads, 28 experts: 5,780 steps at 2,048 tokens and 320 at 8,192 in which the rate goes to zero
+#   grow      its masters with four heads and the 24 experts most used
+#   train     from there $LENGTH seconds by the clock at 4,096 tokens, the last $DECAY of them with a rate that goes to zero
+#             and weights rounded as shipped
 #   masters   what is left to carry away
 #
-# Each goes on where the one before it stopped. Settings by environment: SHARDS, TOKENIZER (folder), VALID, WORK, GPUS,
-# LR, CHANGE (JSON of config fields), WITHOUT (projects to leave out).
+# `first` and `train` go on where an earlier call stopped. Settings by environment: SHARDS, TOKENIZER (folder), VALID, WORK,
+# GPUS, WITHOUT (projects to leave out), WORKERS. What shipped: train with LENGTH=402 DECAY=270, of which 330 s were steps.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${SHARDS:?}" "${TOKENIZER:?}" "${VALID:?}" "${WORK:?}" "${GPUS:=4}" "${WORKERS:=44}"
 tokenizer=$TOKENIZER/tokenizer.json
-settings=(--change "${CHANGE:-{\}}" --lr "${LR:-4e-3}")
-long=(--context 8192 --batch 64 --micro 16)
-common=(--config "$here/config.json" --tokenizer "$tokenizer" --valid "$VALID")
+common=(--tokenizer "$tokenizer" --valid "$VALID" --rows "$WORK/rows")
 
 rows() {  # CONTEXT FIRST EPOCHS
   python3 "$here/data.py" rows --shards "$SHARDS" --tokenizer "$tokenizer" --out "$WORK/rows" --workers "$WORKERS" \
     --context "$1" --first "$2" --epochs "$3" --without ${WITHOUT:-}
 }
 
-train() {  # ARGUMENTS…
-  torchrun --standalone --nproc-per-node "$GPUS" "$here/train.py" "${common[@]}" --rows "$WORK/rows" "$@"
-}
-
 ablation() {  # GPU NAME ARGUMENTS…
   local gpu=$1 name=$2
   shift 2
-  CUDA_VISIBLE_DEVICES=$gpu python3 "$here/train.py" "${common[@]}" --rows "$WORK/rows" --out "$WORK/ablate/$name" --batch 128 \
-    --steps 260 --warmup 40 --decay 100 --valid-every 130 "$@" >"$WORK/ablate/$name.txt" 2>&1
+  CUDA_VISIBLE_DEVICES=$gpu python3 "$here/train.py" --config "$here/config-first.json" "${common[@]}" --batch 128 \
+    --out "$WORK/ablate/$name" --lr 4e-3 --balance 5e-3 --middle-weight 1 --length 260 --warmup 40 --decay 100 \
+    --valid-every 130 "$@" >"$WORK/ablate/$name.txt" 2>&1
 }
+
+training() {  # ARGUMENTS…
+  torchrun --standalone --nproc-per-node "$GPUS" "$here/train.py" "${common[@]}" "$@"
+}
+
+base='"moe_intermediate_size": 192, "n_routed_experts": 18, "num_experts_per_tok": 3, "n_shared_experts": 1'
 
 case ${1:?stage} in
   rows)
-    rows 2048 0 "${EPOCHS:-12}"
-    rows 8192 0 "${LONG_EPOCHS:-6}"
+    rows 2048 0 12
+    rows 8192 0 2
+    rows 4096 0 7
     ;;
   ablate)
     mkdir -p "$WORK/ablate"
     rows 2048 0 1
-    ablation 0 base &
-    ablation 0 adamw --optimizer adamw &
-    ablation 1 lr-2e-3 --lr 2e-3 &
-    ablation 1 lr-8e-3 --lr 8e-3 &
-    ablation 2 deep-narrow --change '{"num_hidden_layers": 8, "hidden_size": 320, "n_routed_experts": 16}' &
-    ablation 2 fine-experts \
-      --change '{"moe_intermediate_size": 128, "n_routed_experts": 28, "num_experts_per_tok": 4, "n_shared_experts": 2}' &
-    ablation 3 four-heads --change '{"num_attention_heads": 4, "n_routed_experts": 16}' &
-    ablation 3 balance-2e-2 --balance 2e-2 &
+    ablation 0 base --change "{$base}" &
+    ablation 0 adamw --change "{$base}" --optimizer adamw &
+    ablation 1 lr-2e-3 --change "{$base}" --lr 2e-3 &
+    ablation 1 lr-8e-3 --change "{$base}" --lr 8e-3 &
+    ablation 2 deep-narrow --change "{$base, \"num_hidden_layers\": 8, \"hidden_size\": 320, \"n_routed_experts\": 16}" &
+    ablation 2 fine-experts &
+    ablation 3 four-heads --change "{$base, \"num_attention_heads\": 4, \"n_routed_experts\": 16}" &
+    ablation 3 balance-2e-2 --change "{$base}" --balance 2e-2 &
     wait
     for log in "$WORK"/ablate/*/log.jsonl; do echo "$(basename "$(dirname "$log")") $(grep valid_bpb "$log" | tail -n 1)"; done
     ;;
-  stable)
-    train --out "$WORK/run" --steps 1000000 --decay 1 --seconds "${SECONDS_STABLE:?}" --batch 256 "${settings[@]}"
+  first)
+    training --config "$here/config-first.json" --out "$WORK/first" --length 6100 --decay 320 --stretch 320 --balance 5e-3 \
+      --middle-weight 1
     ;;
-  stretch)
-    train --out "$WORK/run" --steps 1000000 --decay 1 --seconds "${SECONDS_STRETCH:?}" "${long[@]}" "${settings[@]}"
+  grow)
+    python3 "$here/export.py" masters --state "$WORK/first" --out "$WORK/first/masters"
+    python3 "$here/grow.py" --from-config "$here/config-first.json" --config "$here/config.json" --valid "$VALID" \
+      --tokenizer "$tokenizer" --state "$WORK/first/masters" --out "$WORK/grown"
     ;;
-  decay)
-    # As many steps as fit, by the speed that was logged last.
-    read -r step rate < <(python3 - "$WORK/run/log.jsonl" <<'END'
-import json, sys
-lines = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
-print(lines[-1]["step"], [line["tokens_per_second"] for line in lines if line.get("tokens_per_second")][-1])
-END
-    )
-    steps=$((SECONDS_DECAY * rate / (64 * 8192)))
-    train --out "$WORK/run" --steps $((step + steps)) --decay "$steps" --quantise-from "$step" "${long[@]}" "${settings[@]}"
+  train)
+    training --config "$here/config.json" --out "$WORK/run" --initial "$WORK/grown" --context 4096 --batch 128 --micro 32 \
+      --by seconds --length "${LENGTH:?}" --decay "${DECAY:?}" --lr 5e-3 --warmup 60 --valid-every 400
     ;;
   masters) python3 "$here/export.py" masters --state "$WORK/run" --out "$WORK/masters" ;;
   *) echo "unknown stage $1" >&2 && exit 2 ;;

@@ -1,8 +1,8 @@
 """Trains the model: one process for each GPU, `torchrun --nproc-per-node N train.py …` or plain `python train.py …`.
 
-Owns the loop: reading rows, the warm-up / stable / decay schedule (Hu et al. 2024), validation, checkpoints, the log. A
-run stops at --until and goes on from its checkpoint when it is called again, so several short runs add up; the
-batches of a step depend on the seed and the step alone. Appends one JSON object a line to OUT/log.jsonl.
+Owns the loop: reading rows, the weight of each target, validation, checkpoints, the log. A run that is stopped goes on
+from its checkpoint when it is called again, so several short runs add up; the batches of a step depend on the seed and the
+step alone. Appends one JSON object a line to OUT/log.jsonl. Leaves the plan of rate and context to schedule.py.
 """
 import argparse
 import json
@@ -16,10 +16,12 @@ import torch.distributed as dist
 
 import data
 from model import DeepSeek, load_config
-from optim import Optimizer
+from export import named_masters
+from optim import RANKS, Optimizer, rank_of
+from schedule import Schedule
 
-
-VALID_MICRO = 8  # rows; what does not fill them is left out, so that shapes stay the same
+STARTED = time.time()
+SYNC = 10  # steps between looks at the clock, which all processes take from the first
 
 
 class Rows:
@@ -63,16 +65,26 @@ class Rows:
         return torch.from_numpy(np.concatenate(out).astype(np.int64))
 
 
-def learning_rate(step, args):
-    """Linear warm-up, constant, then linear to zero over the last `--decay` steps."""
-    if step < args.warmup:
-        return args.lr * (step + 1) / args.warmup
-    left = args.steps - step
-    return args.lr * min(1.0, left / max(args.decay, 1))
-
-
 def targets_of(ids):
     return torch.cat((ids[:, 1:], ids.new_full((ids.shape[0], 1), -1)), 1)
+
+
+def in_middle(ids, special):
+    """Whether the next token belongs to a middle or ends it, [B, T]."""
+    at = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+    opened = torch.where(ids == special["end"], at, -1).cummax(1).values
+    closed = torch.where(ids == special["eos"], at, -1).cummax(1).values
+    return opened > closed
+
+
+def exact_middles(nats, mask):
+    """(middles of which every token has more than half of the probability, so that greedy choice finds it; all middles)."""
+    good = total = 0
+    for row, inside in zip((nats < 0.6931).cpu().numpy(), mask.cpu().numpy()):
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], inside.astype(np.int8), [0]))))
+        good += sum(row[begin:end].all() for begin, end in zip(edges[::2], edges[1::2]))
+        total += len(edges) // 2
+    return good, total
 
 
 class Trainer:
@@ -86,32 +98,50 @@ class Trainer:
         torch.manual_seed(args.seed)
         torch.set_float32_matmul_precision("high")
         self.config = load_config(args.config, **json.loads(args.change))
+        self.schedule = Schedule(args.lr, args.warmup, args.length, args.decay, args.stretch)
         self.model = DeepSeek(self.config).to(self.device)
         self.optimizer = Optimizer(self.model, args.optimizer, args.weight_decay)
         self.forward = torch.compile(self.model, dynamic=False) if args.compile else self.model
-        self.rows = Rows(args.rows, args.context, args.seed)
-        self.step, self.row, self.tokens, self.seconds = 0, 0, 0, 0.0
-        self.valid = None
+        self.special = data.Encoder(args.tokenizer).special
+        contexts = [args.context] + ([args.long_context] if args.stretch else [])
+        self.rows = {context: Rows(args.rows, context, args.seed) for context in contexts}
+        self.row = {context: 0 for context in contexts}
+        self.step, self.tokens, self.seconds, self.before = 0, 0, 0.0, 0.0
+        self.valid = self.lines = None
         if args.valid:
             self.valid, self.bytes_per_token = data.plain_rows(args.valid, args.tokenizer, args.context)
+            self.lines = data.line_rows(args.valid, args.tokenizer, args.context)
         Path(args.out).mkdir(parents=True, exist_ok=True)
         self._resume()
+        if args.compile:
+            self._compile(contexts)
 
     def _resume(self):
         path = Path(self.args.out) / "state.pt"
         if not path.exists():
+            if self.args.initial:
+                masters = named_masters(self.config, self.args.initial)
+                named = sorted(masters.items(), key=lambda pair: RANKS.index(rank_of(*pair)))
+                self.optimizer.master.copy_(torch.cat([w.flatten() for _, w in named]))
             return
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.optimizer.load_state(state["optimizer"])
-        self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
-        # Rows of another context are another sequence, read from its beginning.
-        self.row = state["row"] if state["context"] == self.args.context else 0
+        self.step, self.tokens, self.before = state["step"], state["tokens"], state["seconds"]
+        self.row.update(state["row"])
+
+    def _compile(self, contexts):
+        """Before the first step, because the clock does not wait."""
+        for context in contexts:
+            ids = torch.zeros(self.micro(context), context, dtype=torch.int64, device=self.device)
+            nats, balance, _ = self.forward(ids, targets_of(ids))
+            (nats.mean() + balance).backward()
+        self.optimizer.grads.zero_()
 
     def save(self):
         if self.rank:
             return
-        state = {"optimizer": self.optimizer.state(), "step": self.step,
-                 "row": self.row, "tokens": self.tokens, "seconds": self.seconds, "context": self.args.context}
+        state = {"optimizer": self.optimizer.state(), "step": self.step, "row": self.row, "tokens": self.tokens,
+                 "seconds": self.seconds}
         path = Path(self.args.out) / "state.pt"
         torch.save(state, f"{path}.tmp")
         os.replace(f"{path}.tmp", path)
@@ -119,89 +149,112 @@ class Trainer:
     def log(self, **fields):
         if self.rank:
             return
-        line = json.dumps({"step": self.step, "tokens": self.tokens, "context": self.args.context, **fields})
+        line = json.dumps({"step": self.step, "tokens": self.tokens, "seconds": round(self.seconds), **fields})
         print(line, flush=True)
         with open(Path(self.args.out) / "log.jsonl", "a", encoding="utf-8") as file:
             file.write(line + "\n")
 
-    def quantised(self):
-        return self.args.quantise_from is not None and self.step >= self.args.quantise_from
+    def done(self):
+        """How much of the schedule is behind: steps, or seconds since the process began, those of earlier ones added."""
+        return self.step if self.args.by == "steps" else self.seconds
 
-    def batch(self):
-        """This process's share of the step's rows, in pieces of --micro rows."""
-        own = self.args.batch // self.world
-        rows = self.rows.get(self.row + self.rank * own, own)
-        self.row += self.args.batch
-        return rows.split(self.args.micro)
+    def look_at_clock(self):
+        now = torch.tensor(self.before + time.time() - STARTED, device=self.device, dtype=torch.float64)
+        if self.world > 1:
+            dist.broadcast(now, 0)
+        self.seconds = now.item()
+
+    def context(self):
+        return self.args.long_context if self.schedule.stretched(self.done()) else self.args.context
+
+    def rows_of(self, context):
+        """Rows of a step, over all processes: always as many tokens."""
+        return self.args.batch * self.args.context // context
+
+    def micro(self, context):
+        return max(1, min(self.args.micro * self.args.context // context, self.rows_of(context) // self.world))
+
+    def batch(self, context):
+        """This process's share of the step's rows, in pieces."""
+        own = self.rows_of(context) // self.world
+        rows = self.rows[context].get(self.row[context] + self.rank * own, own)
+        self.row[context] += own * self.world
+        return rows.split(self.micro(context))
 
     def train_step(self):
-        args = self.args
-        self.optimizer.publish(self.quantised())
-        micros = self.batch()
-        total = torch.zeros(2, device=self.device)
+        args, context = self.args, self.context()
+        self.optimizer.publish(self.schedule.decaying(self.done()))
+        micros = self.batch(context)
+        total = torch.zeros(3, device=self.device)
         for ids in micros:
             ids = ids.to(self.device, non_blocking=True)
-            loss, balance, self.loads = self.forward(ids, targets_of(ids))
+            targets, middle = targets_of(ids), in_middle(ids, self.special)
+            nats, balance, self.loads = self.forward(ids, targets)
+            weight = torch.where(middle, args.middle_weight, 1.0) * (targets >= 0)
+            loss = (nats * weight).sum() / weight.sum()
             ((loss + args.balance * balance) / len(micros)).backward()
-            total += torch.stack((loss.detach(), balance.detach())) / len(micros)
+            plain, inside = nats.detach(), middle & (targets >= 0)
+            total += torch.stack((plain.mean(), (plain * inside).sum() / inside.sum().clamp(min=1), balance.detach())) / len(micros)
         if self.world > 1:
             dist.all_reduce(self.optimizer.grads, op=dist.ReduceOp.AVG)
-        norm = self.optimizer.step(learning_rate(self.step, args))
+        norm = self.optimizer.step(self.schedule.rate(self.step, self.done()))
         self.step += 1
-        self.tokens += args.batch * args.context
+        self.tokens += self.rows_of(context) * context
         return total, norm
 
-    @torch.no_grad()
+    def pieces(self, rows):
+        """This process's validation rows by micro batches; what does not fill one is left out, so that shapes stay, but
+        too few rows are filled up with EOS."""
+        rows = torch.from_numpy(rows.astype(np.int64))[self.rank::self.world]
+        micro = self.micro(self.args.context)
+        if len(rows) < micro:
+            rows = torch.cat((rows, rows.new_full((micro - len(rows), rows.shape[1]), self.special["eos"])))
+        return [piece.to(self.device) for piece in rows[:len(rows) // micro * micro].split(micro)]
+
     def validate(self):
-        """Nats per token, bits per byte and the heaviest expert's share over the even one, on the validation rows."""
-        self.optimizer.publish(self.quantised())
-        rows = torch.from_numpy(self.valid.astype(np.int64))[self.rank::self.world]
-        total, loads = torch.zeros(2, device=self.device), 0
-        for ids in rows[:len(rows) // VALID_MICRO * VALID_MICRO].split(VALID_MICRO):
-            ids = ids.to(self.device)
-            loss, _, load = self.forward(ids, targets_of(ids))
-            total += torch.stack((loss * len(ids), torch.tensor(float(len(ids)), device=self.device)))
+        """Nats a token, bits a byte, the heaviest and lightest expert's share over the even one; of lines left out, the
+        least share that greedy choice restores exactly. With gradients, which compiled code has anyway."""
+        self.optimizer.publish(self.schedule.decaying(self.done()))
+        total, loads = torch.zeros(4, device=self.device, dtype=torch.float64), 0
+        for ids in self.pieces(self.valid):
+            nats, _, load = self.forward(ids, targets_of(ids))
+            total[:2] += torch.tensor([nats.detach().sum().item(), ids.shape[0] * (ids.shape[1] - 1)], device=self.device)
             loads = loads + load
+        for ids in self.pieces(self.lines):
+            nats, _, _ = self.forward(ids, targets_of(ids))
+            total[2:] += torch.tensor(exact_middles(nats.detach(), in_middle(ids, self.special)), device=self.device)
         if self.world > 1:
             dist.all_reduce(total)
-        nats = (total[0] / total[1]).item()
+        nats, exact = (total[0] / total[1]).item(), (total[2] / total[3]).item()
         loads = loads / loads.sum(-1, keepdim=True) * loads.shape[-1]
         return {"valid_nats": round(nats, 4), "valid_bpb": round(nats / 0.6931472 / self.bytes_per_token, 4),
-                "load_max": round(loads.max().item(), 2), "load_min": round(loads.min().item(), 2)}
-
-    def out_of_time(self, begin):
-        """The first process's clock decides for all, now and then."""
-        if not self.args.seconds or self.step % 10:
-            return False
-        over = torch.tensor(float(time.time() - begin > self.args.seconds), device=self.device)
-        if self.world > 1:
-            dist.broadcast(over, 0)
-        return over.item() > 0
+                "valid_lines": round(exact, 4), "load_max": round(loads.max().item(), 2),
+                "load_min": round(loads.min().item(), 2)}
 
     def run(self):
-        args, begin, since, last = self.args, time.time(), self.seconds, 0
-        losses = []
-        while self.step < min(args.until or args.steps, args.steps):
-            if self.out_of_time(begin):
-                break
+        args, last, losses, logged = self.args, 0, [], 0
+        self.look_at_clock()
+        while not self.schedule.over(self.done()) and not (args.until and self.step >= args.until):
             total, norm = self.train_step()
             losses.append(total)
-            self.seconds = since + time.time() - begin
+            if self.step % SYNC == 0:
+                self.look_at_clock()
             if self.step % args.log_every == 0:
                 mean = torch.stack(losses).mean(0).tolist()
                 now = time.time()
-                rate = len(losses) * args.batch * args.context / (now - last) if last else 0
-                losses, last = [], now
-                self.log(loss=round(mean[0], 4), balance=round(mean[1], 4), norm=round(norm.item(), 3),
-                         lr=learning_rate(self.step - 1, args), tokens_per_second=round(rate))
-            if self.valid is not None and (self.step % args.valid_every == 0 or self.step == args.steps):
+                rate = (self.tokens - logged) / (now - last) if last else 0
+                losses, last, logged = [], now, self.tokens
+                self.log(context=self.context(), loss=round(mean[0], 4), middles=round(mean[1], 4), balance=round(mean[2], 4),
+                         norm=round(norm.item(), 3), lr=self.schedule.rate(self.step, self.done()), tokens_per_second=round(rate))
+            if self.valid is not None and self.step % args.valid_every == 0:
                 self.log(**self.validate())
-                last = 0
-                losses = []
+                last, losses = 0, []
             if self.step % args.save_every == 0:
                 self.save()
         self.save()
-        self.log(saved=True, seconds=round(self.seconds))
+        if self.valid is not None:
+            self.log(**self.validate())
+        self.log(saved=True)
         if self.world > 1:
             dist.barrier()
             dist.destroy_process_group()
@@ -214,20 +267,23 @@ def main():
     add("--change", default="{}", help="JSON of config fields to change, for ablations")
     add("--rows", required=True, help="what data.py wrote")
     add("--valid", help="documents to validate on")
-    add("--tokenizer")
+    add("--tokenizer", required=True)
     add("--out", required=True)
+    add("--initial", help="folder of masters to begin with, instead of random ones")
     add("--context", type=int, default=2048)
     add("--batch", type=int, default=256, help="rows of a step, over all processes")
     add("--micro", type=int, default=64, help="rows of one forward pass")
-    add("--steps", type=int, required=True, help="of the whole schedule")
-    add("--until", type=int, help="stop here and save; a later call goes on")
-    add("--seconds", type=float, help="stop and save after so long")
-    add("--warmup", type=int, default=200)
-    add("--decay", type=int, default=0)
-    add("--quantise-from", type=int, help="step from which weights are used as the shipped format has them")
-    add("--lr", type=float, default=4e-3)
+    add("--by", choices=["steps", "seconds"], default="steps", help="the unit of the next three")
+    add("--length", type=float, required=True, help="of the whole schedule")
+    add("--decay", type=float, default=0, help="its last part: the rate goes to zero, weights are rounded as shipped")
+    add("--stretch", type=float, default=0, help="its very last part, at --long-context")
+    add("--long-context", type=int, default=8192)
+    add("--until", type=int, help="step to stop at and save; a later call goes on")
+    add("--warmup", type=int, default=200, help="steps")
+    add("--middle-weight", type=float, default=3.0, help="of a target in a filled hole; others have 1")
+    add("--lr", type=float, default=6e-3)
     add("--weight-decay", type=float, default=0.1)
-    add("--balance", type=float, default=5e-3)
+    add("--balance", type=float, default=2e-2)
     add("--optimizer", choices=["muon", "adamw"], default="muon")
     add("--valid-every", type=int, default=500)
     add("--save-every", type=int, default=1000, help="steps; what a run that is stopped from outside keeps")

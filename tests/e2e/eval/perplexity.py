@@ -23,9 +23,11 @@ def windows(n, window, stride):
         begin = end
 
 
-def token_nats(model, ids, window, stride, rows=256):
-    """-log p of every id, float64 [len(ids)]. Without a begin token in the vocabulary, the first one costs log V."""
+def token_nats(model, ids, window, stride, rows=0):
+    """-log p of every id, float64 [len(ids)]. Without a begin token in the vocabulary, the first one costs log V.
+    `rows` at a time, as many as fit 256 MiB of logits: what lies before a piece is looked at once a piece."""
     nats = np.empty(len(ids))
+    rows = rows or min(2048, max(64, (64 << 20) // model.vocab))
     has_bos = model.bos is not None
     for first, begin, end in windows(len(ids), window, stride):
         given = np.concatenate([[model.bos], ids[first : end - 1]] if has_bos else [ids[first : end - 1]])
