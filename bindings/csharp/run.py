@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Builds the C# binding and runs its tests: `run.py GROUP VM --build FOLDER --out FOLDER`.
 
-GROUP is layout, all (every function is called with success), cycles, reload or build; VM is mono or dotnet. Compiles with
-mono's mcs what is out of date, once for both machines. Exit status 77 and a last line with the reason: skipped, because a
-tool is not there. DS_DOTNET names the dotnet program if it is not in the PATH; DS_TEST_FULL=1 runs all cycles.
+GROUP is layout, all (every function is called with success), cycles, reload, exit (while a job runs) or build; VM is mono or
+dotnet. Compiles with mono's mcs what is out of date, once for both machines. Exit status 77 and a last line with the reason:
+skipped, because a tool is not there. DS_DOTNET names the dotnet program if it is not in the PATH; DS_TEST_FULL=1 runs all cycles.
 """
 import argparse
 import fcntl
@@ -105,6 +105,38 @@ def description_lines():
         yield f"function {item['name']} " + " ".join(clr_type(text, user["handles"], callbacks) for text in types)
 
 
+def run_layout(command, environment):
+    """The raw layer is what the description says, and differs from one that says something else."""
+    lines = list(description_lines())
+    size = next(line for line in lines if line.startswith("struct ds_params "))
+    offset = next(line for line in lines if line.startswith("field ds_params stops "))
+    planted = [[line for line in lines if not line.startswith("function ds_fim ")], [*lines, "constant DS_NEW 7 UInt32"],
+               [line.replace("DS_E_BUSY 500", "DS_E_BUSY 508") for line in lines],
+               [line.replace(size, size.replace(" 208 ", " 216 ")) for line in lines],
+               [line.replace(offset, offset.rpartition(" ")[0] + " 4") for line in lines]]
+    for i, variant in enumerate([lines, *planted]):
+        with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+            file.write("\n".join(variant) + "\n")
+            file.flush()
+            done = subprocess.run([*command, "layout", file.name], env=environment, capture_output=True, text=True)
+        print(f"{'as described' if i == 0 else f'planted change {i}'}: {done.stdout}{done.stderr}")
+        if (done.returncode == 0) != (i == 0):
+            return 1
+    return 0
+
+
+def run_exit(command, environment, build_folder):
+    """The program ends while a job runs and calls back: with its own exit status, and soon."""
+    for turn in range(5):
+        done = subprocess.run([*command, "reload-child", model_and_plugins(build_folder)[0], str(turn)], env=environment,
+                              timeout=60)
+        if done.returncode:
+            print(f"run {turn}: exit status {done.returncode}, expected 0")
+            return 1
+    print("the program ended 5 times while a job ran")
+    return 0
+
+
 def program_of(vm, out, libraries, extra):
     """(command, environment) that run the test program with `libraries` in front."""
     # .NET gives each thread of the library that calls back 8 KiB of its youngest generation and collects that when it is
@@ -139,7 +171,7 @@ def model_and_plugins(build_folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("group", choices=["build", "layout", "all", "cycles", "reload"])
+    parser.add_argument("group", choices=["build", "layout", "all", "cycles", "reload", "exit"])
     parser.add_argument("vm", choices=["mono", "dotnet"])
     parser.add_argument("--build", type=Path, required=True, help="the CMake build folder")
     parser.add_argument("--out", type=Path, required=True, help="where assemblies go")
@@ -152,10 +184,9 @@ def main():
         return run_all(arguments.vm, arguments.build, arguments.out)
     command, environment = program_of(arguments.vm, arguments.out, [arguments.build / "lib"], {})
     if arguments.group == "layout":
-        with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as lines:
-            lines.write("\n".join(description_lines()) + "\n")
-            lines.flush()
-            return subprocess.run([*command, "layout", lines.name], env=environment).returncode
+        return run_layout(command, environment)
+    if arguments.group == "exit":
+        return run_exit(command, environment, arguments.build)
     full = os.environ.get("DS_TEST_FULL") == "1"
     times = {"cycles": 10000 if full else 500, "reload": 20}[arguments.group]
     return subprocess.run([*command, arguments.group, *model_and_plugins(arguments.build), str(times)],

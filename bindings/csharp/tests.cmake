@@ -1,6 +1,6 @@
 # The C# binding under mono and under .NET; run.py says what each group is, and skips where a tool is not there.
 if(Python3_FOUND AND TARGET ds_recorder)
-  foreach(case layout:mono layout:dotnet all:mono all:dotnet cycles:mono cycles:dotnet reload:mono)
+  foreach(case layout:mono layout:dotnet all:mono all:dotnet cycles:mono cycles:dotnet reload:mono exit:mono exit:dotnet)
     string(REPLACE ":" ";" parts ${case})
     list(GET parts 0 group)
     list(GET parts 1 vm)
