@@ -41,7 +41,7 @@ endfunction()
 
 # ds_unloadable(target): a C++ library that may be unloaded gives back what its own C++ runtime took.
 function(ds_unloadable target)
-  if(DS_STATIC_RUNTIME AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  if(UNIX AND NOT APPLE AND DS_STATIC_RUNTIME AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/lib/base/unload.cpp)
   endif()
 endfunction()
