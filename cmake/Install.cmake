@@ -7,24 +7,30 @@
 #   lib/deepseam/embedded.dsm    what the model name "embedded" means (models/)
 #   lib/libdeepseam-embedded.so* the same bytes, for programs that want them inside
 #   lib/pkgconfig, lib/cmake     relocatable package files
+#   lib/libdeepseam.a            one object that shows ds_* only; lib/capi installs it
 #   bin/ds                       the command; it installs itself
+#
+# Components, which are the packages that Packages.cmake makes: lib, dev, plugins (with the model), tools.
 include(CMakePackageConfigHelpers)
 
-install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/deepseam DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/deepseam DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev
   FILES_MATCHING PATTERN "*.h" PATTERN "*.def")
-install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT lib)
 
 if(TARGET deepseam)
-  install(TARGETS deepseam LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
-    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(TARGETS deepseam
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT lib NAMELINK_COMPONENT dev
+    RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT lib
+    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev)
 endif()
 
 set(_plugin_folder ${CMAKE_INSTALL_LIBDIR}/deepseam/${DSB_ABI_MAJOR})
 get_property(_backends GLOBAL PROPERTY DS_BACKENDS)
 foreach(_backend IN LISTS _backends)
   # Not stripped afterwards: the manifest has the hash of the binary as it was built.
-  install(PROGRAMS $<TARGET_FILE:deepseam-${_backend}> DESTINATION ${_plugin_folder})
-  install(FILES $<TARGET_FILE_DIR:deepseam-${_backend}>/deepseam-${_backend}.dsplugin DESTINATION ${_plugin_folder})
+  install(PROGRAMS $<TARGET_FILE:deepseam-${_backend}> DESTINATION ${_plugin_folder} COMPONENT plugins)
+  install(FILES $<TARGET_FILE_DIR:deepseam-${_backend}>/deepseam-${_backend}.dsplugin
+    DESTINATION ${_plugin_folder} COMPONENT plugins)
 endforeach()
 
 # Package files know no absolute path: a prefix may be moved.
@@ -36,7 +42,8 @@ if(TARGET deepseam_embedded)
 endif()
 foreach(_package IN LISTS _packages)
   configure_file(${CMAKE_SOURCE_DIR}/cmake/${_package}.pc.in ${CMAKE_BINARY_DIR}/package/${_package}.pc @ONLY)
-  install(FILES ${CMAKE_BINARY_DIR}/package/${_package}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+  install(FILES ${CMAKE_BINARY_DIR}/package/${_package}.pc
+    DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
 endforeach()
 
 set(_package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/deepseam)
@@ -46,4 +53,4 @@ configure_package_config_file(${CMAKE_SOURCE_DIR}/cmake/deepseamConfig.cmake.in
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/package/deepseamConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)  # until the ABI is frozen
 install(FILES ${CMAKE_BINARY_DIR}/package/deepseamConfig.cmake ${CMAKE_BINARY_DIR}/package/deepseamConfigVersion.cmake
-  DESTINATION ${_package_folder})
+  DESTINATION ${_package_folder} COMPONENT dev)

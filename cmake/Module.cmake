@@ -39,6 +39,13 @@ function(ds_binary_policy target map)
   set_target_properties(${target} PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/${map})
 endfunction()
 
+# ds_unloadable(target): a C++ library that may be unloaded gives back what its own C++ runtime took.
+function(ds_unloadable target)
+  if(UNIX AND NOT APPLE AND DS_STATIC_RUNTIME AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/lib/base/unload.cpp)
+  endif()
+endfunction()
+
 # ds_test(name SOURCES ... DEPS ... LABELS ... DEFINITIONS ...): a doctest program, run by ctest in the build tree.
 function(ds_test name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPS;LABELS;DEFINITIONS" ${ARGN})

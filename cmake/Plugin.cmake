@@ -14,6 +14,7 @@ function(ds_add_backend name)
   target_link_libraries(${plugin} PRIVATE ds_warnings ds_backend_${name})
   set_target_properties(${plugin} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${DS_PLUGIN_DIR})
   ds_binary_policy(${plugin} backend.map.in)
+  ds_unloadable(${plugin})
   if(TARGET deepseam-manifest)
     add_custom_command(TARGET ${plugin} POST_BUILD VERBATIM
       COMMAND deepseam-manifest $<TARGET_FILE:${plugin}> ${DS_PLUGIN_DIR}/${plugin}.dsplugin)

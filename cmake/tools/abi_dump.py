@@ -245,9 +245,9 @@ def structs(nodes, values, texts, section):
                    "offset": values[f"__builtin_offsetof({name}, {item['name']})"][0],
                    "size": values[f"sizeof((({name} *)0)->{item['name']})"][0]} for item in records[name]]
         grows = growth(name, records, strided)
-        if section == "user" and (grows == "never") != is_frozen(texts[header_of(node)], node):
+        if (grows == "never") != is_frozen(texts[header_of(node)], node):
             raise Unreadable(f"{header_of(node)}: {name}: its comment and its fields differ on whether it is frozen; "
-                             "expected either a struct_size or the word Frozen")
+                             "expected either a struct_size or a stride, or the word Frozen")
         size, alignment = (values[f"{what}({name})"][0] for what in ("sizeof", "_Alignof"))
         found.append({"name": name, "size": size, "alignment": alignment, "grows": grows, "fields": fields})
     return found

@@ -2,7 +2,8 @@
 """What our objects must not import or contain: `check_imports.py BUILD_FOLDER`. Exits with 1 on a violation.
 
 Looks at every object made from lib/ and backends/ (as compile_commands.json lists them), before any linking, so that a
-library that is linked in is no excuse and no disguise. Objects not built are skipped; none at all is an error.
+library that is linked in is no excuse and no disguise. Objects not built are skipped; none at all is an error. Objects of
+backends hold no data that can be written: everything of a plugin hangs off an instance.
 """
 import json
 import re
@@ -31,6 +32,9 @@ FORBIDDEN = {
     "_ZNSt8ios_base4InitC1Ev": "includes <iostream>",
 }
 CONSTRUCTORS = re.compile(r"\s(\.init_array|\.ctors|\.preinit_array)")
+DESTRUCTORS = re.compile(r"\s(\.fini_array|\.dtors)")
+MAY_END = re.compile(r"/base/unload(\.cpp)?\.o$")  # docs/decisions/0066
+WRITABLE = re.compile(r"\.(data|bss|tdata|tbss)(\.(?!rel\.ro)|$)")
 
 
 def library_objects(build):
@@ -48,16 +52,31 @@ def run(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+def writable_data(path):
+    """Names of the variables of an object that can be written. References of exception tables are none."""
+    sections = dict(re.findall(r"^\s*\[\s*(\d+)\]\s+(\S+)", run("readelf", "-SW", str(path)), re.MULTILINE))
+    for line in run("readelf", "-sW", str(path)).splitlines():
+        fields = line.split()
+        if len(fields) > 7 and fields[3] in ("OBJECT", "TLS") and WRITABLE.match(sections.get(fields[6], "")):
+            if not fields[7].startswith("DW.ref."):
+                yield fields[7]
+
+
 def violations_of(path):
     """Reasons why an object may not go into library or plugin."""
+    if "/backends/" in f"/{path.as_posix()}":
+        yield from (f"has the variable {name}: a plugin has no mutable statics" for name in writable_data(path))
     for line in run("nm", "-P", str(path)).splitlines():
         name, kind = line.split()[:2]
         if kind == "U" and name.split("@")[0] in FORBIDDEN:
             yield f"imports {name}: {FORBIDDEN[name.split('@')[0]]}"
         if kind == "u":
             yield f"has the unique symbol {name}: keeps the library from being unloaded"
-    for found in CONSTRUCTORS.finditer(run("readelf", "-SW", str(path))):
+    sections = run("readelf", "-SW", str(path))
+    for found in CONSTRUCTORS.finditer(sections):
         yield f"has a section {found[1]}: code that runs at load"
+    if DESTRUCTORS.search(sections) and not MAY_END.search(path.as_posix()):
+        yield f"has a section {DESTRUCTORS.search(sections)[1]}: code that runs at unload"
 
 
 def check(objects):

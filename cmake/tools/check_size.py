@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 FILE_LINES, FUNCTION_LINES, KERNEL_LINES = 600, 70, 200
-TOPS = ("lib", "backends", "include", "samples", "tests", "bindings", "cmake")
+TOPS = ("lib", "backends", "include", "samples", "tests", "bindings", "packaging", "cmake")
 C_SUFFIXES = {".h", ".hpp", ".c", ".cpp", ".cu", ".cuh"}
 SUFFIXES = C_SUFFIXES | {".py", ".rs", ".go", ".cs", ".sh", ".cmake", ".def", ".fbs"}
 STATEMENTS = {"if", "for", "while", "switch", "catch", "do", "else", "try"}

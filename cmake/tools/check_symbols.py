@@ -3,8 +3,9 @@
 
 The library exports exactly the functions that the public headers declare, under one version node named after the ABI;
 a plugin exports exactly ds_backend_main, the library with the embedded model exactly ds_embedded_model. None needs a
-library beyond the C library (without --static-runtime, also the C++ runtime), nor a newer glibc than 2.36. Prints the
-newest glibc version that each needs.
+library beyond the C library (without --static-runtime, also the C++ runtime), nor a newer glibc than 2.36. Each binds its
+own symbols to itself, everything at load, and then makes the table of addresses read-only. The static library is one object
+that shows exactly the declared functions. Prints the newest glibc version that each binary needs.
 """
 import re
 import subprocess
@@ -63,6 +64,28 @@ def check_needs(binary, static_runtime):
             yield f"{binary.name}: needs {name}"
     if newest > NEWEST_GLIBC:
         yield f"{binary.name}: needs glibc {newest[0]}.{newest[1]}, the newest allowed is 2.36"
+    yield from check_binding(binary)
+
+
+def check_binding(binary):
+    """Reasons why another library in the process could get in between, or late."""
+    flags = re.findall(r"\(FLAGS(?:_1)?\)(.*)", run("readelf", "-W", "-d", str(binary)))
+    for flag, option in (("SYMBOLIC", "-Bsymbolic"), ("NOW", "-z now")):
+        if not any(flag in line for line in flags):
+            yield f"{binary.name}: was linked without {option}"
+    if "GNU_RELRO" not in run("readelf", "-W", "-l", str(binary)):
+        yield f"{binary.name}: was linked without -z relro"
+
+
+def check_archive(archive, declared):
+    """Reasons why the static library is not one object that shows the API alone."""
+    found = {line.split()[2] for line in run("nm", "-g", "--defined-only", str(archive)).splitlines()
+             if len(line.split()) == 3}
+    yield from (f"{archive.name}: declared but not shown: {name}" for name in sorted(declared - found))
+    yield from (f"{archive.name}: shown but not declared: {name}" for name in sorted(found - declared))
+    members = run("ar", "t", str(archive)).split()
+    if len(members) != 1:
+        yield f"{archive.name}: has {len(members)} objects, expected one"
 
 
 def check_library(binary, declared, major, static_runtime):
@@ -88,6 +111,7 @@ def check_embedded(binary, major):
     if soname != f"libdeepseam-embedded.so.{major}":
         yield f"{binary.name}: soname is \"{soname}\", expected libdeepseam-embedded.so.{major}"
     yield from (f"{binary.name}: needs {name}" for name in needed if not C_LIBRARY.match(name))
+    yield from check_binding(binary)
 
 
 def check_plugin(binary, static_runtime):
@@ -101,9 +125,10 @@ def check_plugin(binary, static_runtime):
 def main():
     root, build = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
     static_runtime = "--static-runtime" in sys.argv
-    libraries = sorted(path for path in build.rglob("libdeepseam.so.*") if not path.is_symlink())
-    plugins = sorted(path for path in build.rglob("deepseam-*.so") if not path.is_symlink())
-    embedded = sorted(path for path in build.rglob("libdeepseam-embedded.so.*") if not path.is_symlink())
+    made = build / "lib"
+    libraries = sorted(path for path in made.rglob("libdeepseam.so.*") if not path.is_symlink())
+    plugins = sorted(path for path in made.rglob("deepseam-*.so") if not path.is_symlink())
+    embedded = sorted(path for path in made.rglob("libdeepseam-embedded.so.*") if not path.is_symlink())
     violations = [] if libraries else [f"{build}: no libdeepseam.so is built"]
     for binary in libraries:
         violations += check_library(binary, declared_functions(root), abi_major(root), static_runtime)
@@ -111,8 +136,10 @@ def main():
         violations += check_plugin(binary, static_runtime)
     for binary in embedded:
         violations += check_embedded(binary, abi_major(root))
-    for binary in libraries + plugins:
-        print("{}: needs glibc {}.{}".format(binary.name, *dynamic(binary)[2]))
+    for archive in sorted(made.glob("libdeepseam.a")):
+        violations += check_archive(archive, declared_functions(root))
+    for binary in libraries + embedded + plugins:
+        print("note: {} needs glibc {}.{}".format(binary.name, *dynamic(binary)[2]))
     print("\n".join(violations) or f"symbols: {len(libraries)} library and {len(plugins)} plugins are as declared")
     return 1 if violations else 0
 

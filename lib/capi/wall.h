@@ -2,13 +2,14 @@
 //
 // An entry sets our floating-point environment, forbids thread cancellation inside, refuses blocking calls made from
 // one of our callbacks, and turns exceptions into statuses. A callback runs inside a CallbackScope, which is how a
-// later entry on the same thread knows. Nothing else about a thread is remembered.
+// later entry on the same thread knows, and with the host's signal mask. Nothing else about a thread is remembered.
 #pragma once
 
 #include <new>
 #include <utility>
 
 #include "base/fp_env.h"
+#include "base/own_thread.h"
 #include "base/status.h"
 #include "capi/structs.h"
 
@@ -27,6 +28,9 @@ class CallbackScope {
   ~CallbackScope() noexcept;
   CallbackScope(const CallbackScope &) = delete;
   CallbackScope &operator=(const CallbackScope &) = delete;
+
+ private:
+  const HostSignals signals_;
 };
 
 // pthread_cancel would unwind through noexcept frames and end the process; it waits until we are out.

@@ -64,6 +64,10 @@ class Description(Planted):
         with self.assertRaisesRegex(abi_dump.Unreadable, "ds_token_logprob: its comment and its fields differ"):
             self.describe("types.h", ("/* Frozen. */", "/* Melts. */"))
 
+    def test_a_struct_of_the_backend_must_say_so_too(self):
+        with self.assertRaisesRegex(abi_dump.Unreadable, "dsb_bias: its comment and its fields differ"):
+            self.describe("backend.h", ("/* Added to the logit of a token. Frozen. */", "/* Added to a logit. */"))
+
     def test_a_macro_without_a_number_is_refused(self):
         with self.assertRaisesRegex(abi_dump.Unreadable, "the macro DS_STOP is no integer"):
             self.describe("types.h", ("#define DS_STOP 1", "#define DS_STOP puts"))

@@ -206,6 +206,19 @@ class Imports(Planted):
         self.assert_refused("struct S { S(); ~S(); };\nvoid g(S &);\nvoid f() { thread_local S s; g(s); }\n",
                             "imports __cxa_thread_atexit")
 
+    def test_code_at_unload(self):
+        source = "__attribute__((destructor)) static void end() {}"
+        self.assert_refused(source, "code that runs at unload")
+        self.assertEqual(check_imports.check([self.compile("lib/base/unload.cpp", source)]), [])
+
+    def test_mutable_statics_of_plugins(self):
+        source = "int counter; thread_local int mine; static const int kTable[2] = {1, 2};\n" \
+                 "const int *next() { static int calls; counter += ++calls + ++mine; return &kTable[counter & 1]; }"
+        self.assertEqual(self.reasons(source), [])
+        found = check_imports.check([self.compile("backends/x/x.cpp", source)])
+        self.assertEqual(len(found), 3, found)
+        self.assertIn("counter: a plugin has no mutable statics", "".join(found))
+
     def test_unique_symbols(self):
         source = "template <int N> struct S { static inline int x = N; };\nint *f() { return &S<1>::x; }\n"
         self.assert_refused(source, "unique symbol", "-fgnu-unique")
@@ -218,6 +231,9 @@ class Imports(Planted):
         self.assertEqual(list(check_imports.library_objects(self.root)), [output])
 
 
+BOUND = ["-shared", "-fPIC", "-Wl,-Bsymbolic,-z,now,-z,relro"]
+
+
 class Symbols(Planted):
     def setUp(self):
         super().setUp()
@@ -228,7 +244,7 @@ class Symbols(Planted):
     def library(self, source, node="DEEPSEAM_0", soname="libdeepseam.so.0", *flags):
         script = self.plant("map", node + " { global: ds_*; local: *; };\n")
         output = self.root / "libdeepseam.so.0.1.0"
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", str(output), f"-Wl,--version-script={script}",
+        subprocess.run(["cc", *BOUND, "-o", str(output), f"-Wl,--version-script={script}",
                         f"-Wl,-soname,{soname}", *flags, str(self.plant("x.c", source))], check=True)
         return output
 
@@ -264,13 +280,31 @@ class Symbols(Planted):
         output = self.root / "deepseam-x.so"
         for source, expected in (("int ds_backend_main(void){return 0;}", 0),
                                  ("int ds_backend_main(void){return 0;} int other(void){return 0;}", 1)):
-            subprocess.run(["cc", "-shared", "-fPIC", "-o", str(output), str(self.plant("p.c", source))], check=True)
+            subprocess.run(["cc", *BOUND, "-o", str(output), str(self.plant("p.c", source))], check=True)
             self.assertEqual(len(list(check_symbols.check_plugin(output, True))), expected)
+
+    def test_how_it_is_bound(self):
+        output, source = self.root / "deepseam-x.so", self.plant("p.c", "int ds_backend_main(void){return 0;}")
+        for flags, expected in ((["-Wl,-z,now"], "-Bsymbolic"), (["-Wl,-Bsymbolic"], "-z now"),
+                                ([*BOUND, "-Wl,-z,norelro"], "-z relro")):
+            subprocess.run(["cc", "-shared", "-fPIC", *flags, "-o", str(output), str(source)], check=True)
+            self.assertIn(f"deepseam-x.so: was linked without {expected}", list(check_symbols.check_plugin(output, True)))
+
+    def test_the_static_library_shows_the_api_alone(self):
+        good = self.compile("one.cpp", 'extern "C" int ds_one() { return 1; } extern "C" int ds_two() { return 2; }')
+        more = self.compile("two.cpp", "int three() { return 3; }")
+        archive = self.root / "libdeepseam.a"
+        subprocess.run(["ar", "rc", str(archive), str(good)], check=True)
+        self.assertEqual(list(check_symbols.check_archive(archive, {"ds_one", "ds_two"})), [])
+        subprocess.run(["ar", "rc", str(archive), str(more)], check=True)
+        self.assertEqual(list(check_symbols.check_archive(archive, {"ds_one", "ds_two", "ds_four"})), [
+            "libdeepseam.a: declared but not shown: ds_four", "libdeepseam.a: shown but not declared: _Z5threev",
+            "libdeepseam.a: has 2 objects, expected one"])
 
     def test_the_embedded_model_is_bytes_and_an_accessor(self):
         output, node = self.root / "libdeepseam-embedded.so.0.1.0", "DEEPSEAM_EMBEDDED_0"
         script = self.plant("m.map", node + " { global: *; };\n")
-        flags = ["-shared", "-fPIC", f"-Wl,--version-script={script}", "-Wl,-soname,libdeepseam-embedded.so.0"]
+        flags = [*BOUND, f"-Wl,--version-script={script}", "-Wl,-soname,libdeepseam-embedded.so.0"]
         for source, expected in (("int ds_embedded_model(void){return 0;}", 0),
                                  ("int ds_embedded_model(void){return 0;} int other(void){return 0;}", 1)):
             subprocess.run(["cc", *flags, "-o", str(output), str(self.plant("e.c", source))], check=True)

@@ -1,6 +1,7 @@
 // Orders of release, calls inside callbacks, fork, several runtimes, the host's allocator, what a host can observe.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -366,3 +367,24 @@ TEST_CASE("handlers, directory, locale and standard streams stay the host's") {
   CHECK(written.st_size == 0);
   CHECK(ProcessState() == before);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_CASE("loading and unloading plugins leaves no memory behind") {
+  const auto load = [](int times) {
+    for (int i = 0; i < times; ++i) {
+      const ds_runtime_options options = runtime_options();
+      ds_error error = fresh_error();
+      ds_runtime *runtime = nullptr;
+      uint32_t devices = 0;
+      require(ds_runtime_create(&options, &runtime, &error), error);
+      require(ds_device_count(runtime, &devices, &error), error);
+      require(ds_runtime_shutdown(runtime, UINT64_C(20000000000), &error), error);
+      ds_runtime_release(runtime);
+    }
+    const struct mallinfo2 info = ::mallinfo2();
+    return info.uordblks + info.hblkhd;
+  };
+  const size_t before = load(5);
+  CHECK(load(20) < before + (64u << 10));  // a copy of the C++ runtime in each plugin holds 70 KB while it is loaded
+}
+#endif
