@@ -35,11 +35,11 @@ typedef uint16_t HalfPart __attribute__((vector_size(2 * kPart)));
 typedef uint8_t BytePart __attribute__((vector_size(kPart)));
 
 #if defined(__AVX512F__)
-constexpr uint32_t kRowsAtOnce = 8, kQuantRowsAtOnce = 8;
+constexpr uint32_t kRowsAtOnce = 8, kQuantRowsAtOnce = 8, kProductRows = 12;
 #elif defined(__AVX2__)
-constexpr uint32_t kRowsAtOnce = 3, kQuantRowsAtOnce = 4;
+constexpr uint32_t kRowsAtOnce = 3, kQuantRowsAtOnce = 4, kProductRows = 6;
 #else
-constexpr uint32_t kRowsAtOnce = 2, kQuantRowsAtOnce = 2;
+constexpr uint32_t kRowsAtOnce = 2, kQuantRowsAtOnce = 2, kProductRows = 2;
 #endif
 
 template <typename V>
@@ -449,12 +449,73 @@ float exp_sum(float *x, uint64_t n, float maximum) {
   return lanes_sum(total);
 }
 
+// Columns [begin, end) of kRows rows and one panel.
+template <uint32_t kRows>
+void product_rows(const Product &p, const float *a, const float *b, float *out, uint64_t begin, uint64_t end) {
+  FPart sum[kRows][kParts] = {};
+  if (p.add || begin > 0)
+    for (uint32_t m = 0; m < kRows; ++m)
+      for (uint32_t part = 0; part < kParts; ++part) sum[m][part] = load<FPart>(out + m * p.out_row + part * kPart);
+  for (uint64_t j = begin; j < end; ++j) {
+    FPart lanes[kParts];
+    for (uint32_t part = 0; part < kParts; ++part) lanes[part] = load<FPart>(b + j * p.b_row + part * kPart);
+    for (uint32_t m = 0; m < kRows; ++m) {
+      const float x = a[m * p.a_row + j * p.a_col];
+      for (uint32_t part = 0; part < kParts; ++part) sum[m][part] += lanes[part] * x;
+    }
+  }
+  for (uint32_t m = 0; m < kRows; ++m)
+    for (uint32_t part = 0; part < kParts; ++part) store(out + m * p.out_row + part * kPart, sum[m][part]);
+}
+
+template <uint32_t kRows = kProductRows>
+void product_panel(const Product &p, const float *a, const float *b, float *out, uint64_t m, uint64_t begin,
+                   uint64_t end) {
+  for (; m >= kRows; m -= kRows, a += kRows * p.a_row, out += kRows * p.out_row)
+    product_rows<kRows>(p, a, b, out, begin, end);
+  if constexpr (kRows > 1)
+    if (m) product_panel<kRows - 1>(p, a, b, out, m, begin, end);
+}
+
+// Panels by pieces of columns that stay in the first cache while all rows pass.
+void product(const Product &p) {
+  constexpr uint64_t kColumns = 256;
+  for (uint64_t tile = 0; tile < p.n_tiles; ++tile)
+    for (uint64_t begin = 0; begin < p.k; begin += kColumns)
+      product_panel(p, p.a, p.b + tile * p.b_tile, p.out + tile * p.out_tile, p.m, begin,
+                    begin + kColumns < p.k ? begin + kColumns : p.k);
+}
+
+void softmax(float *scores, uint64_t n, float factor, const int32_t *last, Softmax *state) {
+  for (uint32_t lane = 0; lane < kLanes; lane += kPart) {
+    const IPart seen = load<IPart>(last + lane);
+    const FPart before = load<FPart>(state->maximum + lane);
+    FPart top = before, total{};
+    for (uint64_t j = 0; j < n; ++j) {
+      FPart x = load<FPart>(scores + j * kLanes + lane) * factor;
+      x = seen >= static_cast<int32_t>(j) ? x : part_of(-__builtin_inff());
+      store(scores + j * kLanes + lane, x);
+      top = x > top ? x : top;
+    }
+    for (uint64_t j = 0; j < n; ++j) {
+      FPart e = exp_lanes(load<FPart>(scores + j * kLanes + lane) - top);
+      e = seen >= static_cast<int32_t>(j) ? e : FPart{};
+      store(scores + j * kLanes + lane, e);
+      total += e;
+    }
+    const FPart rescale = exp_lanes(before - top);
+    store(state->maximum + lane, top);
+    store(state->sum + lane, load<FPart>(state->sum + lane) * rescale + total);
+    store(state->rescale + lane, rescale);
+  }
+}
+
 }  // namespace
 
 #define DS_TEXT_INNER(name) #name
 #define DS_TEXT(name) DS_TEXT_INNER(name)
-constexpr Kernels kTable = {DS_TEXT(DS_ISA_NAME), matmul,   matmul_q, quantise, dot, axpy, dot2, axpy4, scale,
-                            sum_squares,          silu_mul, exp_sum};
+constexpr Kernels kTable = {DS_TEXT(DS_ISA_NAME), matmul,   matmul_q, quantise, dot,    axpy, dot2, axpy4, scale,
+                            sum_squares,          silu_mul, exp_sum,  product,  softmax};
 
 }  // namespace DS_ISA_NAME
 

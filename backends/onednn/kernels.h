@@ -43,6 +43,25 @@ struct QuantRow {
   const int32_t *sum = nullptr;  // [blocks]
 };
 
+// out[i * out_row + t * out_tile + lane] = (or +=) sum over j < k of a[i * a_row + j * a_col] * b[t * b_tile + j *
+// b_row + lane], for i < m, t < n_tiles and kLanes lanes, all in floats: a product whose right side lies in panels of
+// lanes.
+struct Product {
+  const float *a = nullptr;
+  uint64_t a_row = 0, a_col = 1;
+  const float *b = nullptr;
+  uint64_t b_tile = 0, b_row = kLanes;
+  float *out = nullptr;
+  uint64_t out_tile = 0, out_row = 0;
+  uint64_t m = 0, n_tiles = 1, k = 0;
+  bool add = false;
+};
+
+// Running softmax of kLanes rows, one a lane: what has been seen so far, and by what the last step changed it.
+struct Softmax {
+  float maximum[kLanes], sum[kLanes], rescale[kLanes];
+};
+
 struct Kernels {
   const char *isa;
   // y[m][first_tile*16 …] = sum over columns of W * x[m], for m < n_rows <= kMaxRows and tiles [first, first + count).
@@ -61,6 +80,10 @@ struct Kernels {
   float (*sum_squares)(const float *x, uint64_t n);
   void (*silu_mul)(const float *gate, const float *up, float *out, uint64_t n);  // silu(gate) * up
   float (*exp_sum)(float *x, uint64_t n, float maximum);                         // x = exp(x - maximum); their sum
+  void (*product)(const Product &p);
+  // scores [n][kLanes] become exp(factor * score - maximum); 0 where row j of them lies above a lane's last[lane]. What
+  // was summed with weights of earlier steps is to be multiplied by `rescale`.
+  void (*softmax)(float *scores, uint64_t n, float factor, const int32_t *last, Softmax *state);
 };
 
 // `isa_cap` as in dsb_host ("" for none): "generic", "avx2" or "avx512"; "amx" and unknown names cap nothing.

@@ -124,17 +124,4 @@ void Gemm::nt(uint64_t m, uint64_t n, uint64_t k, const float *a, uint64_t lda, 
     }
 }
 
-void Gemm::nn(uint64_t m, uint64_t n, uint64_t k, const float *a, uint64_t lda, const float *b, uint64_t ldb,
-              float *out, uint64_t ldo, bool add) const {
-  if (machine.dnnl.loaded()) {
-    const OneThread one(machine.dnnl);
-    const auto i = [](uint64_t value) { return static_cast<int64_t>(value); };
-    if (machine.dnnl.sgemm('N', 'N', i(m), i(n), i(k), 1, a, i(lda), b, i(ldb), add ? 1 : 0, out, i(ldo)) == 0) return;
-  }
-  for (uint64_t row = 0; row < m; ++row) {
-    if (!add) std::memset(out + row * ldo, 0, n * sizeof(float));
-    for (uint64_t i = 0; i < k; ++i) machine.kernels->axpy(a[row * lda + i], b + i * ldb, out + row * ldo, n);
-  }
-}
-
 }  // namespace deepseam::onednn

@@ -67,12 +67,10 @@ uint64_t multiply_scratch(const Matrix &w, uint64_t max_rows, uint32_t width, bo
 void multiply(sdk::Tasks &tasks, const Multiply &how, const Matrix &w, Rows x, uint64_t n_rows, float *y,
               uint64_t y_stride);
 
-// out[m, n] (+)= a[m, k] b, row-major, on the calling thread. nt: b is [n, k]; nn: b is [k, n].
+// out[m, n] (+)= a[m, k] b, row-major, on the calling thread; b is [n, k].
 struct Gemm {
   const Machine &machine;
   void nt(uint64_t m, uint64_t n, uint64_t k, const float *a, uint64_t lda, const float *b, uint64_t ldb, float *out,
-          uint64_t ldo, bool add) const;
-  void nn(uint64_t m, uint64_t n, uint64_t k, const float *a, uint64_t lda, const float *b, uint64_t ldb, float *out,
           uint64_t ldo, bool add) const;
 };
 

@@ -207,4 +207,24 @@ void unpack_tiles(const Matrix &from, uint64_t first_tile, uint64_t n_tiles, flo
   }
 }
 
+void unpack_panels(const Matrix &from, bool transpose, float *out) {
+  if (transpose) std::memset(out, 0, tiles(from.cols) * from.rows * kLanes * sizeof(float));
+  for (uint64_t tile = 0; tile < tiles(from.rows); ++tile) {
+    const uint64_t lanes = std::min<uint64_t>(kLanes, from.rows - tile * kLanes);
+    for (uint64_t col = 0; col < from.cols; ++col) {
+      float column[kLanes] = {};
+      if (from.pack == Pack::kF32)
+        std::memcpy(column, from.data + (tile * from.cols + col) * sizeof column, sizeof column);
+      else
+        for (uint64_t lane = 0; lane < lanes; ++lane) column[lane] = tile_value(from, tile, lane, col);
+      if (!transpose) {
+        std::memcpy(out + (tile * from.cols + col) * kLanes, column, sizeof column);
+        continue;
+      }
+      float *to = out + (col / kLanes * from.rows + tile * kLanes) * kLanes + col % kLanes;
+      for (uint64_t lane = 0; lane < lanes; ++lane) to[lane * kLanes] = column[lane];
+    }
+  }
+}
+
 }  // namespace deepseam::onednn

@@ -30,4 +30,8 @@ Status pack_rows(const sdk::StoredTensor &from, uint64_t first, uint64_t n_rows,
 // Rows of n_tiles tiles as row-major F32 [rows, cols]: the panel that a library GEMM multiplies by.
 void unpack_tiles(const Matrix &from, uint64_t first_tile, uint64_t n_tiles, float *out);
 
+// A whole matrix as F32 panels for kernels' products. As it lies: [tiles(rows)][cols][kLanes]; with `transpose`
+// [tiles(cols)][rows][kLanes]. Lanes beyond the matrix are zero.
+void unpack_panels(const Matrix &from, bool transpose, float *out);
+
 }  // namespace deepseam::onednn

@@ -185,6 +185,115 @@ TEST_CASE("unpacking a packed matrix gives back the stored numbers") {
   }
 }
 
+TEST_CASE("panels hold a packed matrix as it lies and turned over") {
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    CAPTURE(dtype_info(dtype).name);
+    constexpr uint64_t kRows = 37, kCols = 70;
+    const Source s = random_matrix(dtype, kRows, kCols, 6);
+    const Packed p = packed(s);
+    std::vector<float> lying(tiles(kRows) * kCols * kLanes, -1), turned(tiles(kCols) * kRows * kLanes, -1), row(kCols);
+    unpack_panels(p.matrix, false, lying.data());
+    unpack_panels(p.matrix, true, turned.data());
+    for (uint64_t r = 0; r < kRows; ++r) {
+      s.tensor.decode(0, r, row.data());
+      for (uint64_t c = 0; c < kCols; ++c) {
+        REQUIRE(lying[(r / kLanes * kCols + c) * kLanes + r % kLanes] == row[c]);
+        REQUIRE(turned[(c / kLanes * kRows + r) * kLanes + c % kLanes] == row[c]);
+      }
+    }
+    CHECK(lying[(tiles(kRows) * kCols - 1) * kLanes + 15] == 0);
+    CHECK(turned[(tiles(kCols) * kRows - 1) * kLanes + 15] == 0);
+  }
+}
+
+TEST_CASE("products of panels agree with float64 for every number of rows, and add where asked") {
+  for (const Kernels *k : sets())
+    for (uint64_t m = 1; m <= 26; ++m)
+      for (const uint64_t cols : {1u, 20u, 300u}) {
+        CAPTURE(k->isa);
+        CAPTURE(m);
+        CAPTURE(cols);
+        std::mt19937 random(static_cast<uint32_t>(m + cols));
+        const auto fill = [&](uint64_t n) {
+          std::vector<float> v(n);
+          for (float &x : v) x = static_cast<float>(random() % 2001) / 1000 - 1;
+          return v;
+        };
+        const std::vector<float> a = fill(m * cols), b = fill(2 * cols * kLanes), before = fill(m * 40);
+        for (const bool turned : {false, true}) {
+          std::vector<float> out = before;
+          Product p;
+          p.a = a.data(), p.a_row = turned ? 1 : cols, p.a_col = turned ? m : 1;
+          p.b = b.data(), p.b_tile = cols * kLanes;
+          p.out = out.data(), p.out_row = 40, p.out_tile = 20;
+          p.m = m, p.n_tiles = 2, p.k = cols, p.add = turned;
+          k->product(p);
+          for (uint64_t i = 0; i < m; ++i)
+            for (uint64_t t = 0; t < 2; ++t)
+              for (uint64_t lane = 0; lane < kLanes; ++lane) {
+                const uint64_t at = i * 40 + t * 20 + lane;
+                double sum = turned ? static_cast<double>(before[at]) : 0;
+                for (uint64_t j = 0; j < cols; ++j)
+                  sum += static_cast<double>(a[i * p.a_row + j * p.a_col]) *
+                         static_cast<double>(b[(t * cols + j) * kLanes + lane]);
+                REQUIRE(std::fabs(static_cast<double>(out[at]) - sum) <= 2e-6 * static_cast<double>(cols + 1));
+              }
+          for (uint64_t i = 0; i < m; ++i) REQUIRE(out[i * 40 + 17] == before[i * 40 + 17]);  // between the tiles
+        }
+      }
+}
+
+TEST_CASE("a softmax in steps is the softmax of the whole, and hides what a lane does not see") {
+  constexpr uint64_t kSteps = 3, kEach = 21;
+  for (const Kernels *k : sets()) {
+    CAPTURE(k->isa);
+    std::mt19937 random(11);
+    std::vector<float> scores(kSteps * kEach * kLanes);
+    for (float &x : scores) x = static_cast<float>(random() % 40001) / 1000 - 20;
+    const std::vector<float> given = scores;
+    Softmax state;
+    std::fill_n(state.maximum, kLanes, -INFINITY);
+    std::fill_n(state.sum, kLanes, 0.0f);
+    double weighted[kLanes] = {};                                  // sums of weight * row number, as values would be
+    const auto seen = [](uint64_t lane) { return 4 * lane + 1; };  // the last lanes see all but two rows
+    for (uint64_t step = 0; step < kSteps; ++step) {
+      int32_t last[kLanes];
+      for (uint64_t lane = 0; lane < kLanes; ++lane)
+        last[lane] = static_cast<int32_t>(seen(lane)) - 1 - static_cast<int32_t>(step * kEach);
+      k->softmax(&scores[step * kEach * kLanes], kEach, 0.5f, last, &state);
+      for (uint64_t lane = 0; lane < kLanes; ++lane) {
+        weighted[lane] *= static_cast<double>(state.rescale[lane]);
+        for (uint64_t j = step * kEach; j < (step + 1) * kEach; ++j) {
+          if (j >= seen(lane)) REQUIRE(scores[j * kLanes + lane] == 0);
+          weighted[lane] += static_cast<double>(j) * static_cast<double>(scores[j * kLanes + lane]);
+        }
+      }
+    }
+    for (uint64_t lane = 0; lane < kLanes; ++lane) {
+      double sum = 0, expected = 0;
+      for (uint64_t j = 0; j < seen(lane); ++j) {
+        const double e = std::exp(0.5 * static_cast<double>(given[j * kLanes + lane]));
+        sum += e, expected += static_cast<double>(j) * e;
+      }
+      CHECK(weighted[lane] / static_cast<double>(state.sum[lane]) == doctest::Approx(expected / sum).epsilon(2e-6));
+    }
+  }
+}
+
+TEST_CASE("a score that is not a number reaches its lane's sum and no other") {
+  for (const Kernels *k : sets()) {
+    std::vector<float> scores(4 * kLanes, 1.0f);
+    scores[2 * kLanes + 5] = NAN;
+    int32_t last[kLanes];
+    std::fill_n(last, kLanes, 3);
+    Softmax state;
+    std::fill_n(state.maximum, kLanes, -INFINITY);
+    std::fill_n(state.sum, kLanes, 0.0f);
+    k->softmax(scores.data(), 4, 1, last, &state);
+    for (uint32_t lane = 0; lane < kLanes; ++lane) CHECK(std::isnan(state.sum[lane]) == (lane == 5));
+  }
+}
+
 TEST_CASE("a weight that is not finite is refused with its place") {
   Source s = random_matrix(DType::kF32, 20, 40, 7);
   const float bad = NAN;
