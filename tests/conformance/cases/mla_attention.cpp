@@ -7,11 +7,12 @@
 namespace conformance {
 namespace {
 
-constexpr uint32_t kHidden = 33, kHeads = 3, kNope = 11, kRope = 6, kValue = 7, kRank = 150, kBlocks = 64;
+constexpr uint32_t kHidden = 33, kHeads = 9, kNope = 11, kRope = 6, kValue = 7, kRank = 150, kBlocks = 64;
 constexpr double kScale = 0.31, kRopeScale = 1.25, kEps = 1e-5;
 
 struct Setup {
-  explicit Setup(uint32_t kv_format = DSB_KV_F32, Storage kv_b = {}) : options(default_options()) {
+  explicit Setup(uint32_t kv_format = DSB_KV_F32, Storage kv_b = {}, const dsb_plan_options &given = default_options())
+      : options(given) {
     options.kv_format = kv_format;
     Random random(21);
     weights["q"] = make_tensor(random, {}, {kHeads * (kNope + kRope), kHidden}, 0.5);
@@ -149,6 +150,23 @@ CONFORMANCE("mla_attention: a sequence of several steps, longer than any running
   append(&found, setup.run(0, 50, rows_of(hidden, 50, 114)));
   append(&found, setup.run(0, 114, rows_of(hidden, 114, 128)));
   check_close(found, exact_attention(setup, hidden), 1e-5);
+}
+
+CONFORMANCE("mla_attention: many rows of several steps, where bits may depend on the steps") {
+  dsb_plan_options options = default_options();
+  options.flags = 0;
+  options.max_rows = 600;
+  options.block_tokens = 64;
+  for (const Storage &storage : {Storage{}, Storage{DType::kBF16}}) {
+    const Setup setup(DSB_KV_F32, storage, options);
+    Random random(29);
+    std::vector<float> hidden = random_floats(random, 700 * kHidden);
+    for (uint32_t i = 300 * kHidden; i < 700 * kHidden; ++i) hidden[i] *= 2;  // larger scores come later
+    std::vector<float> found = setup.run(0, 0, rows_of(hidden, 0, 53));
+    append(&found, setup.run(0, 53, rows_of(hidden, 53, 640)));
+    append(&found, setup.run(0, 640, rows_of(hidden, 640, 700)));
+    check_close(found, exact_attention(setup, hidden), 1e-5 + 3 * tolerance(storage.dtype));
+  }
 }
 
 CONFORMANCE("mla_attention: stored types of kv_b") {
