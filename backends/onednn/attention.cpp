@@ -32,8 +32,8 @@ void rotate(const MlaShape &s, const float *cosine, const float *sine, float *x)
 void prepare_rows(const Attention &a, const float *norm) {
   sdk::RunContext &run = a.run;
   const MlaShape &s = a.shape;
-  run.tasks.parallel(run.n_rows, [&](uint32_t i) {
-    const uint32_t r = run.first_row + i;
+  each_row(run.tasks, run.n_rows, [&](uint64_t i) {
+    const uint32_t r = run.first_row + static_cast<uint32_t>(i);
     const sdk::Row &row = run.rows[r];
     const float *kv_a = run.input(1) + r * s.row_cols();
     std::vector<float> latent(s.row_cols()), turns(s.rope);

@@ -16,7 +16,7 @@ namespace {
 constexpr uint64_t kChunk = 512;        // KV rows that are expanded before rows attend
 constexpr uint64_t kStep = 128;         // of them between two looks at the maximum: keys and values stay in cache
 constexpr uint64_t kDecoded = 64;       // of them in one task of expanding
-constexpr uint64_t kTilesAtOnce = 4;    // of new rows in one task of attending
+constexpr uint64_t kTilesAtOnce = 8;    // of new rows in one task of attending
 constexpr uint32_t kRowsAtOnce = 2048;  // new rows
 constexpr uint64_t kFewestHeads = 8;    // expanded together, if there are as many
 
@@ -29,7 +29,7 @@ struct Buffers {
   float *out;                        // of a head and tile of rows: [16][dv padded to tiles]
   Softmax *running;                  // of a head: [tiles of rows]
   float *latents;                    // of a worker: [64][R + dr]
-  float *queries;                    // of a worker: [4][dr + dn][16]
+  float *queries;                    // of a worker: [8][dr + dn][16]
   float *scores;                     // of a worker: [128][16]
   uint64_t bytes = 0;
 };
@@ -191,7 +191,7 @@ struct Heads {
       for (uint64_t i = 0; i < n_rows; ++i)
         if (running.rescale[i] != 1) kernels().scale(running.rescale[i], out + i * size.value_cols, size.value_cols);
     Product v;
-    v.a = scores, v.a_row = 1, v.a_col = kLanes;
+    v.a = scores, v.turned = true;
     v.b = b.values + head * size.values + step * size.value_cols, v.b_tile = kStep * kLanes;
     v.out = out, v.out_row = size.value_cols, v.out_tile = kLanes;
     v.m = n_rows, v.n_tiles = tiles(s.value), v.k = p.m, v.add = begin > 0;

@@ -156,17 +156,18 @@ void add_row_deltas(sdk::RunContext &run, const Kernels &kernels, uint32_t first
 }
 
 // The shared experts: a dense gated layer over all rows.
-void run_shared(sdk::RunContext &run, const Shape &s, uint32_t first, uint32_t n, const Workspace &w) {
+void run_shared(sdk::RunContext &run, const Shape &s, uint32_t first, uint32_t n, const Workspace &w,
+                const QuantRows &xq) {
   const Machine &machine = machine_of(run.plan);
   const Multiply how{machine, run.plan.deterministic(), w.multiply};
   const Rows x{run.input(0) + first * s.hidden, s.hidden}, h{w.shared_gate, s.shared_width};
-  multiply(run.tasks, how, matrix_of(run.plan, *run.weights[3], 6), x, n, w.shared_gate, s.shared_width);
-  multiply(run.tasks, how, matrix_of(run.plan, *run.weights[4], 7), x, n, w.shared_up, s.shared_width);
+  multiply(run.tasks, how, matrix_of(run.plan, *run.weights[3], 6), x, n, w.shared_gate, s.shared_width, xq);
+  multiply(run.tasks, how, matrix_of(run.plan, *run.weights[4], 7), x, n, w.shared_up, s.shared_width, xq);
   if (run.any_adapter) {
     add_row_deltas(run, *machine.kernels, first, n, 6, x, w.shared_gate, s.shared_width);
     add_row_deltas(run, *machine.kernels, first, n, 7, x, w.shared_up, s.shared_width);
   }
-  run.tasks.parallel(n, [&](uint32_t i) {
+  each_row(run.tasks, n, [&](uint64_t i) {
     float *gate = w.shared_gate + i * s.shared_width;
     machine.kernels->silu_mul(gate, w.shared_up + i * s.shared_width, gate, s.shared_width);
   });
@@ -204,9 +205,9 @@ void run_part(sdk::RunContext &run, const Shape &s, uint32_t first, uint32_t n, 
     }
   });
   stacked.multiply(5, *run.weights[2], h, hq, itself, w.down);
-  if (s.shared_width) run_shared(run, s, first, n, w);
+  if (s.shared_width) run_shared(run, s, first, n, w, xq);
 
-  run.tasks.parallel(n, [&](uint32_t i) {
+  each_row(run.tasks, n, [&](uint64_t i) {
     float *y = run.output() + (first + i) * s.hidden;
     std::memset(y, 0, s.hidden * sizeof(float));
     for (uint64_t slot = 0; slot < s.k; ++slot) {

@@ -298,16 +298,65 @@ void matmul_q(const Matrix &w, uint64_t first, uint64_t count, const QuantRow *x
   }
 }
 
-// One scale per block of 32: the largest magnitude becomes 127. Rounds to nearest, halves away from zero. Loops over a
-// whole block without conditions, which is what compilers turn into vectors.
-inline void quantise_block(const float *x, int8_t *q, float *scale, int32_t *sum) {
-  uint32_t bits = 0;  // of the largest magnitude: as integers NaN is above infinity, and both are above numbers
+// The bits of a block's largest magnitude: as integers NaN is above infinity, and both are above numbers.
+// And a block rounded to nearest, halves away from zero, to `q`; what comes back is the sum.
+#if defined(__AVX2__)
+
+inline uint32_t largest_bits(const float *x) {
+  __m256i most = _mm256_setzero_si256();
+  for (uint32_t i = 0; i < kBlock; i += 8)
+    most = _mm256_max_epi32(most, _mm256_and_si256(load<__m256i>(x + i), _mm256_set1_epi32(0x7fffffff)));
+  const __m128i four = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
+  const __m128i two = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+  return static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_max_epi32(two, _mm_shuffle_epi32(two, 0xb1))));
+}
+
+inline int32_t round_block(const float *x, float inverse, int8_t *q) {
+  __m256i whole[4], total = _mm256_setzero_si256();
+  for (uint32_t i = 0; i < 4; ++i) {
+    const __m256 v = load<__m256>(x + 8 * i);
+    const __m256 half = _mm256_or_ps(_mm256_and_ps(v, _mm256_set1_ps(-0.0f)), _mm256_set1_ps(0.5f));
+    whole[i] = _mm256_cvttps_epi32(_mm256_fmadd_ps(v, _mm256_set1_ps(inverse), half));
+    total = _mm256_add_epi32(total, whole[i]);
+  }
+  const __m256i words = _mm256_packs_epi16(_mm256_packs_epi32(whole[0], whole[1]),
+                                           _mm256_packs_epi32(whole[2], whole[3]));  // works on halves of registers
+  store(q, _mm256_permutevar8x32_epi32(words, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+  const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
+  const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
+
+#else
+
+inline uint32_t largest_bits(const float *x) {
+  uint32_t bits = 0;
   for (uint32_t i = 0; i < kBlock; ++i) {
     uint32_t magnitude;
     std::memcpy(&magnitude, x + i, 4);
     magnitude &= 0x7fffffffu;
     bits = magnitude > bits ? magnitude : bits;
   }
+  return bits;
+}
+
+// Loops over a whole block without conditions, which is what compilers turn into vectors.
+inline int32_t round_block(const float *x, float inverse, int8_t *q) {
+  int32_t rounded[kBlock], total = 0;
+  for (uint32_t i = 0; i < kBlock; ++i) {
+    const float v = x[i] * inverse;
+    rounded[i] = static_cast<int32_t>(v + (v < 0 ? -0.5f : 0.5f));
+  }
+  for (uint32_t i = 0; i < kBlock; ++i) total += rounded[i];
+  for (uint32_t i = 0; i < kBlock; ++i) q[i] = static_cast<int8_t>(rounded[i]);
+  return total;
+}
+
+#endif
+
+// One scale per block of 32: the largest magnitude becomes 127.
+inline void quantise_block(const float *x, int8_t *q, float *scale, int32_t *sum) {
+  const uint32_t bits = largest_bits(x);
   if (bits >= 0x7f800000u) {  // what is not finite must reach the result, not turn into a number
     std::memset(q, 0, kBlock);
     *scale = __builtin_nanf("");
@@ -317,15 +366,7 @@ inline void quantise_block(const float *x, int8_t *q, float *scale, int32_t *sum
   float largest;
   std::memcpy(&largest, &bits, 4);
   *scale = largest / 127;
-  const float inverse = largest > 0 ? 127 / largest : 0;
-  int32_t rounded[kBlock], total = 0;
-  for (uint32_t i = 0; i < kBlock; ++i) {
-    const float v = x[i] * inverse;
-    rounded[i] = static_cast<int32_t>(v + (v < 0 ? -0.5f : 0.5f));
-  }
-  for (uint32_t i = 0; i < kBlock; ++i) total += rounded[i];
-  for (uint32_t i = 0; i < kBlock; ++i) q[i] = static_cast<int8_t>(rounded[i]);
-  *sum = total;
+  *sum = round_block(x, largest > 0 ? 127 / largest : 0, q);
 }
 
 void quantise(const float *x, uint64_t cols, int8_t *q, float *scale, int32_t *sum) {
@@ -449,18 +490,22 @@ float exp_sum(float *x, uint64_t n, float maximum) {
   return lanes_sum(total);
 }
 
-// Columns [begin, end) of kRows rows and one panel.
-template <uint32_t kRows>
+// Columns [begin, end) of kRows rows and one panel. Steps that the compiler knows, and four columns a turn: few
+// instructions besides the products matter where another thread shares the core.
+template <uint32_t kRows, bool kTurned>
 void product_rows(const Product &p, const float *a, const float *b, float *out, uint64_t begin, uint64_t end) {
+  constexpr uint64_t kStep = kTurned ? kLanes : 1;
+  const uint64_t a_row = kTurned ? 1 : p.a_row;
   FPart sum[kRows][kParts] = {};
   if (p.add || begin > 0)
     for (uint32_t m = 0; m < kRows; ++m)
       for (uint32_t part = 0; part < kParts; ++part) sum[m][part] = load<FPart>(out + m * p.out_row + part * kPart);
+#pragma GCC unroll 4
   for (uint64_t j = begin; j < end; ++j) {
     FPart lanes[kParts];
-    for (uint32_t part = 0; part < kParts; ++part) lanes[part] = load<FPart>(b + j * p.b_row + part * kPart);
+    for (uint32_t part = 0; part < kParts; ++part) lanes[part] = load<FPart>(b + j * kLanes + part * kPart);
     for (uint32_t m = 0; m < kRows; ++m) {
-      const float x = a[m * p.a_row + j * p.a_col];
+      const float x = a[m * a_row + j * kStep];
       for (uint32_t part = 0; part < kParts; ++part) sum[m][part] += lanes[part] * x;
     }
   }
@@ -468,22 +513,26 @@ void product_rows(const Product &p, const float *a, const float *b, float *out, 
     for (uint32_t part = 0; part < kParts; ++part) store(out + m * p.out_row + part * kPart, sum[m][part]);
 }
 
-template <uint32_t kRows = kProductRows>
+template <bool kTurned, uint32_t kRows = kProductRows>
 void product_panel(const Product &p, const float *a, const float *b, float *out, uint64_t m, uint64_t begin,
                    uint64_t end) {
-  for (; m >= kRows; m -= kRows, a += kRows * p.a_row, out += kRows * p.out_row)
-    product_rows<kRows>(p, a, b, out, begin, end);
+  for (; m >= kRows; m -= kRows, a += kRows * (kTurned ? 1 : p.a_row), out += kRows * p.out_row)
+    product_rows<kRows, kTurned>(p, a, b, out, begin, end);
   if constexpr (kRows > 1)
-    if (m) product_panel<kRows - 1>(p, a, b, out, m, begin, end);
+    if (m) product_panel<kTurned, kRows - 1>(p, a, b, out, m, begin, end);
 }
 
 // Panels by pieces of columns that stay in the first cache while all rows pass.
 void product(const Product &p) {
   constexpr uint64_t kColumns = 256;
   for (uint64_t tile = 0; tile < p.n_tiles; ++tile)
-    for (uint64_t begin = 0; begin < p.k; begin += kColumns)
-      product_panel(p, p.a, p.b + tile * p.b_tile, p.out + tile * p.out_tile, p.m, begin,
-                    begin + kColumns < p.k ? begin + kColumns : p.k);
+    for (uint64_t begin = 0; begin < p.k; begin += kColumns) {
+      const uint64_t end = begin + kColumns < p.k ? begin + kColumns : p.k;
+      const float *b = p.b + tile * p.b_tile;
+      float *out = p.out + tile * p.out_tile;
+      p.turned ? product_panel<true>(p, p.a, b, out, p.m, begin, end)
+               : product_panel<false>(p, p.a, b, out, p.m, begin, end);
+    }
 }
 
 void softmax(float *scores, uint64_t n, float factor, const int32_t *last, Softmax *state) {

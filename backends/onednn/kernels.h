@@ -43,14 +43,15 @@ struct QuantRow {
   const int32_t *sum = nullptr;  // [blocks]
 };
 
-// out[i * out_row + t * out_tile + lane] = (or +=) sum over j < k of a[i * a_row + j * a_col] * b[t * b_tile + j *
-// b_row + lane], for i < m, t < n_tiles and kLanes lanes, all in floats: a product whose right side lies in panels of
-// lanes.
+// out[i * out_row + t * out_tile + lane] = (or +=) sum over j < k of a(i, j) * b[t * b_tile + j * kLanes + lane], for
+// i < m, t < n_tiles and kLanes lanes, all in floats: a product whose right side lies in panels of lanes.
+// a(i, j) = a[i * a_row + j], or a[i + j * kLanes] if `turned`.
 struct Product {
   const float *a = nullptr;
-  uint64_t a_row = 0, a_col = 1;
+  uint64_t a_row = 0;
+  bool turned = false;
   const float *b = nullptr;
-  uint64_t b_tile = 0, b_row = kLanes;
+  uint64_t b_tile = 0;
   float *out = nullptr;
   uint64_t out_tile = 0, out_row = 0;
   uint64_t m = 0, n_tiles = 1, k = 0;

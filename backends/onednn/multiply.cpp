@@ -9,6 +9,8 @@ namespace deepseam::onednn {
 namespace {
 
 constexpr uint64_t kPanelTiles = 8;
+constexpr uint64_t kRowsPerTask = 256;
+constexpr uint64_t kFirstCache = 16 << 10;  // bytes of weights
 
 uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -50,12 +52,9 @@ QuantRows quant_rows_at(std::byte *memory, uint64_t rows, uint64_t cols) {
 }
 
 void quantise_rows(sdk::Tasks &tasks, const Kernels &kernels, Rows x, uint64_t n_rows, const QuantRows &into) {
-  constexpr uint64_t kChunk = 16;
-  for_chunks(tasks, (n_rows + kChunk - 1) / kChunk, [&](uint32_t, uint64_t chunk) {
-    for (uint64_t i = chunk * kChunk; i < std::min(n_rows, (chunk + 1) * kChunk); ++i) {
-      const uint64_t n = blocks(into.cols);
-      kernels.quantise(x[i], into.cols, into.q + i * n * kBlock, into.scale + i * n, into.sum + i * n);
-    }
+  const uint64_t n = blocks(into.cols);
+  each_row(tasks, n_rows, [&](uint64_t i) {
+    kernels.quantise(x[i], into.cols, into.q + i * n * kBlock, into.scale + i * n, into.sum + i * n);
   });
 }
 
@@ -82,24 +81,29 @@ uint64_t multiply_scratch(const Matrix &w, uint64_t max_rows, uint32_t width, bo
 }
 
 void multiply(sdk::Tasks &tasks, const Multiply &how, const Matrix &w, Rows x, uint64_t n_rows, float *y,
-              uint64_t y_stride) {
+              uint64_t y_stride, const QuantRows &ready) {
   if (n_rows == 0) return;
   if (by_library(how.machine, w, n_rows, how.deterministic))
     return multiply_by_library(tasks, how, w, x, n_rows, y, y_stride);
   const Kernels &kernels = *how.machine.kernels;
-  QuantRows quant;
-  if (quantised(w.pack)) {
+  QuantRows quant = ready;
+  if (quantised(w.pack) && !ready.q) {
     quant = quant_rows_at(how.scratch, n_rows, w.cols);
     quantise_rows(tasks, kernels, x, n_rows, quant);
   }
-  const uint64_t per_task = tiles_per_task(w, n_rows), n_tiles = tiles(w.rows);
-  for_chunks(tasks, (n_tiles + per_task - 1) / per_task, [&](uint32_t, uint64_t chunk) {
-    const uint64_t first = chunk * per_task, count = std::min(per_task, n_tiles - first);
-    for (uint64_t row = 0; row < n_rows; row += kMaxRows) {  // a task's tiles are few enough to stay in cache
+  // Many rows: a few tiles stay in the first cache while rows that the second one holds pass them.
+  const uint64_t n_tiles = tiles(w.rows), some = std::min(n_rows, kRowsPerTask), parts = (n_rows + some - 1) / some;
+  const uint64_t fitting = std::clamp<uint64_t>(kFirstCache / tile_bytes(w.pack, w.cols), 1, n_tiles);
+  const uint64_t per_task = parts > 1 ? fitting : tiles_per_task(w, n_rows),
+                 pieces = (n_tiles + per_task - 1) / per_task;
+  for_chunks(tasks, parts * pieces, [&](uint32_t, uint64_t chunk) {
+    const uint64_t first = chunk % pieces * per_task, count = std::min(per_task, n_tiles - first);
+    const uint64_t end = std::min(n_rows, (chunk / pieces + 1) * some);
+    for (uint64_t row = chunk / pieces * some; row < end; row += kMaxRows) {
       const float *xs[kMaxRows];
       float *ys[kMaxRows];
       QuantRow qs[kMaxRows];
-      const uint64_t n = std::min<uint64_t>(kMaxRows, n_rows - row);
+      const uint64_t n = std::min<uint64_t>(kMaxRows, end - row);
       for (uint64_t i = 0; i < n; ++i) {
         xs[i] = x[row + i];
         ys[i] = y + (row + i) * y_stride;

@@ -49,6 +49,16 @@ void for_chunks(sdk::Tasks &tasks, uint64_t n, const Body &body) {
   });
 }
 
+// body(i) for i in [0, n): rows are small, so a task does a few of them.
+template <class Body>
+void each_row(sdk::Tasks &tasks, uint64_t n, const Body &body) {
+  constexpr uint64_t kRowsPerTask = 16;
+  for_chunks(tasks, (n + kRowsPerTask - 1) / kRowsPerTask, [&](uint32_t, uint64_t chunk) {
+    const uint64_t end = n < (chunk + 1) * kRowsPerTask ? n : (chunk + 1) * kRowsPerTask;
+    for (uint64_t i = chunk * kRowsPerTask; i < end; ++i) body(i);
+  });
+}
+
 // Tiles of one matrix for a list of rows given by pointers: what a task does. `xq` for block formats, else `x`.
 void multiply_tiles(const Kernels &kernels, const Matrix &w, uint64_t first_tile, uint64_t count, const float *const *x,
                     const QuantRow *xq, float *const *y, uint64_t n_rows);
@@ -63,9 +73,10 @@ struct Multiply {
 // Bytes of scratch for up to max_rows rows on `width` workers.
 uint64_t multiply_scratch(const Matrix &w, uint64_t max_rows, uint32_t width, bool deterministic);
 
-// y[i][0 … w.rows) for n_rows rows. y's stride is in floats.
+// y[i][0 … w.rows) for n_rows rows. y's stride is in floats. `ready`: int8 copies of the rows, if there are any
+// already.
 void multiply(sdk::Tasks &tasks, const Multiply &how, const Matrix &w, Rows x, uint64_t n_rows, float *y,
-              uint64_t y_stride);
+              uint64_t y_stride, const QuantRows &ready = {});
 
 // out[m, n] (+)= a[m, k] b, row-major, on the calling thread; b is [n, k].
 struct Gemm {

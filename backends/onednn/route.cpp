@@ -111,7 +111,7 @@ Status run_moe_route(sdk::RunContext &run) {
     bias.resize(r.n_experts);
     run.weights[1]->stored.decode(0, 0, bias.data());
   }
-  run.tasks.parallel(run.n_rows, [&](uint32_t i) {
+  each_row(run.tasks, run.n_rows, [&](uint64_t i) {
     const uint64_t row = run.first_row + i;
     choose(r, &logits[i * r.n_experts], bias.empty() ? nullptr : bias.data(), run.output_ids(0) + row * r.k,
            run.output(1) + row * r.k);

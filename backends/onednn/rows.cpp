@@ -7,14 +7,10 @@
 namespace deepseam::onednn {
 namespace {
 
-// body(r) for every row asked for. Rows are small, so one thread does a few of them.
+// body(r) for every row asked for.
 template <class Body>
 void each_row(sdk::RunContext &run, const Body &body) {
-  constexpr uint32_t kRowsPerTask = 16;
-  run.tasks.parallel((run.n_rows + kRowsPerTask - 1) / kRowsPerTask, [&](uint32_t task) {
-    const uint32_t end = run.first_row + std::min(run.n_rows, (task + 1) * kRowsPerTask);
-    for (uint32_t row = run.first_row + task * kRowsPerTask; row < end; ++row) body(row);
-  });
+  onednn::each_row(run.tasks, run.n_rows, [&](uint64_t i) { body(run.first_row + static_cast<uint32_t>(i)); });
 }
 
 const Kernels &kernels_of(const sdk::RunContext &run) { return *machine_of(run.plan).kernels; }

@@ -219,11 +219,11 @@ TEST_CASE("products of panels agree with float64 for every number of rows, and a
           for (float &x : v) x = static_cast<float>(random() % 2001) / 1000 - 1;
           return v;
         };
-        const std::vector<float> a = fill(m * cols), b = fill(2 * cols * kLanes), before = fill(m * 40);
+        const std::vector<float> a = fill((kLanes + m) * cols), b = fill(2 * cols * kLanes), before = fill(m * 40);
         for (const bool turned : {false, true}) {
           std::vector<float> out = before;
           Product p;
-          p.a = a.data(), p.a_row = turned ? 1 : cols, p.a_col = turned ? m : 1;
+          p.a = a.data(), p.a_row = cols, p.turned = turned;
           p.b = b.data(), p.b_tile = cols * kLanes;
           p.out = out.data(), p.out_row = 40, p.out_tile = 20;
           p.m = m, p.n_tiles = 2, p.k = cols, p.add = turned;
@@ -234,7 +234,7 @@ TEST_CASE("products of panels agree with float64 for every number of rows, and a
                 const uint64_t at = i * 40 + t * 20 + lane;
                 double sum = turned ? static_cast<double>(before[at]) : 0;
                 for (uint64_t j = 0; j < cols; ++j)
-                  sum += static_cast<double>(a[i * p.a_row + j * p.a_col]) *
+                  sum += static_cast<double>(a[turned ? i + j * kLanes : i * cols + j]) *
                          static_cast<double>(b[(t * cols + j) * kLanes + lane]);
                 REQUIRE(std::fabs(static_cast<double>(out[at]) - sum) <= 2e-6 * static_cast<double>(cols + 1));
               }
