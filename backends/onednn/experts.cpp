@@ -3,6 +3,9 @@
 //
 // Every (row, slot) pair has places of its own in scratch for gate, up and down; sums are taken per row in slot order
 // at the end. So a row's numbers depend on no other row, and any set of threads may compute the pairs.
+//
+// Small experts take another way to the same bits when there are many rows: a task takes some rows of one expert
+// through all three products, so that what lies between them never leaves the first cache.
 #include <algorithm>
 #include <cstring>
 
@@ -11,7 +14,9 @@
 namespace deepseam::onednn {
 namespace {
 
-constexpr uint64_t kRowsAtOnce = 512;  // bounds scratch for long prefills
+constexpr uint64_t kRowsAtOnce = 512;         // bounds scratch for long prefills
+constexpr uint64_t kSmallExpert = 256 << 10;  // bytes that stay in the second cache
+constexpr uint32_t kRowsPerTask = 64;         // of a small expert
 
 uint64_t aligned(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -175,21 +180,102 @@ void run_shared(sdk::RunContext &run, const Shape &s, uint32_t first, uint32_t n
   if (run.any_adapter) add_row_deltas(run, *machine.kernels, first, n, 8, h, w.shared, s.hidden);
 }
 
-void run_part(sdk::RunContext &run, const Shape &s, uint32_t first, uint32_t n, const Workspace &w) {
+// The three matrices of an expert or of all shared ones; from weight input `first` on.
+struct Gated {
+  Matrix gate, up, down;
+  Gated(const sdk::RunContext &run, size_t first, uint64_t index)
+      : gate(matrix_of(run.plan, *run.weights[first - 3], first, index)),
+        up(matrix_of(run.plan, *run.weights[first - 2], first + 1, index)),
+        down(matrix_of(run.plan, *run.weights[first - 1], first + 2, index)) {}
+  bool small() const {
+    uint64_t bytes = 0;
+    for (const Matrix *m : {&gate, &up, &down}) bytes += packed_bytes(m->pack, m->rows, m->cols);
+    return bytes <= kSmallExpert;
+  }
+};
+
+// One worker's places between the products of kMaxRows rows.
+struct Between {
+  float *gate, *up;
+  QuantRows quant;
+  Between(float *gates, float *ups, std::byte *quants, uint64_t width, uint32_t worker, uint32_t workers)
+      : gate(gates + worker * kMaxRows * width), up(ups + worker * kMaxRows * width) {
+    const QuantRows all = quant_rows_at(quants, uint64_t{workers} * kMaxRows, width);
+    const QuantRow own = all[uint64_t{worker} * kMaxRows];
+    quant = {const_cast<int8_t *>(own.q), const_cast<float *>(own.scale), const_cast<int32_t *>(own.sum), width};
+  }
+};
+
+// Rows in, rows out: up to kMaxRows through gate, up, silu and down.
+void gated_rows(const Kernels &kernels, const Gated &w, const float *const *x, const QuantRow *xq, uint32_t n,
+                const Between &b, float *const *y) {
+  const uint64_t width = w.gate.rows;
+  float *gates[kMaxRows], *ups[kMaxRows];
+  QuantRow qs[kMaxRows];
+  for (uint32_t i = 0; i < n; ++i) gates[i] = b.gate + i * width, ups[i] = b.up + i * width;
+  multiply_tiles(kernels, w.gate, 0, tiles(width), x, xq, gates, n);
+  multiply_tiles(kernels, w.up, 0, tiles(width), x, xq, ups, n);
+  const uint64_t per_row = blocks(width);
+  for (uint32_t i = 0; i < n; ++i) {
+    kernels.silu_mul(gates[i], ups[i], gates[i], width);
+    if (!quantised(w.down.pack)) continue;
+    kernels.quantise(gates[i], width, b.quant.q + i * per_row * kBlock, b.quant.scale + i * per_row,
+                     b.quant.sum + i * per_row);
+    qs[i] = b.quant[i];
+  }
+  multiply_tiles(kernels, w.down, 0, tiles(w.down.rows), gates, qs, y, n);
+}
+
+// All experts, and the shared ones, if they are small and the rows many; false: nothing was done.
+bool run_small(sdk::RunContext &run, const Shape &s, const Sorted &sorted, uint64_t n, Rows x, const QuantRows &xq,
+               const Workspace &w) {
+  const uint32_t workers = run.tasks.width();
+  if (run.any_adapter || n < kMaxRows * uint64_t{std::max(workers, 4u)} || !Gated(run, 3, 0).small()) return false;
+  const bool shared = s.shared_width > 0;
+  if (shared && (!Gated(run, 6, 0).small() || (!xq.q && (quantised(pack_of(run.plan.input(6).dtype)) ||
+                                                         quantised(pack_of(run.plan.input(7).dtype))))))
+    return false;
+  struct Part {
+    const Group *group;  // NULL: shared, and places are rows
+    uint32_t begin, end;
+  };
+  std::vector<Part> parts;
+  const auto split = [&](const Group *group, uint32_t begin, uint32_t end) {
+    for (; begin < end; begin += kRowsPerTask) parts.push_back({group, begin, std::min(end, begin + kRowsPerTask)});
+  };
+  if (shared) split(nullptr, 0, static_cast<uint32_t>(n));
+  for (const Group &group : sorted.groups) split(&group, group.begin, group.end);
+  for_chunks(run.tasks, parts.size(), [&](uint32_t worker, uint64_t index) {
+    const auto &[group, begin, end] = parts[index];
+    const Gated expert = group ? Gated(run, 3, group->expert) : Gated(run, 6, 0);
+    const Between between = group ? Between(w.gate, w.up, w.quant_h, s.width, worker, workers)
+                                  : Between(w.shared_gate, w.shared_up, w.multiply, s.shared_width, worker, workers);
+    for (uint32_t at = begin; at < end; at += kMaxRows) {
+      const float *xs[kMaxRows];
+      float *ys[kMaxRows];
+      QuantRow qs[kMaxRows];
+      const uint32_t count = std::min(kMaxRows, end - at);
+      for (uint32_t i = 0; i < count; ++i) {
+        const uint64_t place = group ? sorted.pairs[at + i] : at + i, row = group ? place / s.k : place;
+        xs[i] = x[row];
+        if (xq.q) qs[i] = xq[row];
+        ys[i] = (group ? w.down : w.shared) + place * s.hidden;
+      }
+      gated_rows(*machine_of(run.plan).kernels, expert, xs, qs, count, between, ys);
+    }
+  });
+  return true;
+}
+
+// The same product by product, each over all rows.
+void run_stacked(sdk::RunContext &run, const Shape &s, const Sorted &sorted, uint32_t first, uint32_t n, Rows x,
+                 const QuantRows &xq, const Workspace &w) {
   const Machine &machine = machine_of(run.plan);
   const Kernels &kernels = *machine.kernels;
-  const int32_t *ids = run.input_ids(1) + first * s.k;
-  const float *weights = run.input(2) + first * s.k;
-  const Sorted sorted = sort_pairs(s, ids, n * s.k);
   Stacked stacked{run, machine, sorted};
   stacked.offset = first - run.first_row;
-
-  const Rows x{run.input(0) + first * s.hidden, s.hidden}, h{w.gate, s.width};
-  QuantRows xq, hq;
-  if (quantised(pack_of(run.plan.input(3).dtype)) || quantised(pack_of(run.plan.input(4).dtype))) {
-    xq = quant_rows_at(w.quant_x, n, s.hidden);
-    quantise_rows(run.tasks, kernels, x, n, xq);
-  }
+  const Rows h{w.gate, s.width};
+  QuantRows hq;
   const auto row_of = [&](uint32_t pair) { return pair / s.k; };
   const auto itself = [](uint32_t pair) { return uint64_t{pair}; };
   stacked.multiply(3, *run.weights[0], x, xq, row_of, w.gate);
@@ -206,6 +292,20 @@ void run_part(sdk::RunContext &run, const Shape &s, uint32_t first, uint32_t n, 
   });
   stacked.multiply(5, *run.weights[2], h, hq, itself, w.down);
   if (s.shared_width) run_shared(run, s, first, n, w, xq);
+}
+
+void run_part(sdk::RunContext &run, const Shape &s, uint32_t first, uint32_t n, const Workspace &w) {
+  const Kernels &kernels = *machine_of(run.plan).kernels;
+  const int32_t *ids = run.input_ids(1) + first * s.k;
+  const float *weights = run.input(2) + first * s.k;
+  const Sorted sorted = sort_pairs(s, ids, n * s.k);
+  const Rows x{run.input(0) + first * s.hidden, s.hidden};
+  QuantRows xq;
+  if (quantised(pack_of(run.plan.input(3).dtype)) || quantised(pack_of(run.plan.input(4).dtype))) {
+    xq = quant_rows_at(w.quant_x, n, s.hidden);
+    quantise_rows(run.tasks, kernels, x, n, xq);
+  }
+  if (!run_small(run, s, sorted, n, x, xq, w)) run_stacked(run, s, sorted, first, n, x, xq, w);
 
   each_row(run.tasks, n, [&](uint64_t i) {
     float *y = run.output() + (first + i) * s.hidden;

@@ -138,6 +138,12 @@ CONFORMANCE("moe_experts: one row, and more rows than experts") {
   check_experts({{DType::kBF16, true}, 20, 50});
 }
 
+CONFORMANCE("moe_experts: many rows of every type have the bits of one") {
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0, DType::kF8E4M3})
+    check_experts({{dtype, true}, 33, 61});
+  check_experts({{DType::kQ4_0, true}, 40, 61, false, 2, 3});
+}
+
 CONFORMANCE("moe_experts: no shared expert, a share of the experts") {
   check_experts({{DType::kF32, true}, 13, 8, false});
   check_experts({{DType::kF32, true}, 13, 8, false, 2, 3});
