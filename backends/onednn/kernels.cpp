@@ -52,6 +52,14 @@ template <typename V>
 inline void store(void *to, V v) {
   std::memcpy(to, &v, sizeof v);
 }
+// Spelled out for tails: compilers that turn a loop of them into vectors take products and sums apart.
+inline float fused(float a, float b, float sum) {
+#if defined(__FMA__)
+  return __builtin_fmaf(a, b, sum);
+#else
+  return sum + a * b;
+#endif
+}
 inline FPart part_of(float x) { return FPart{} + x; }
 
 // 16-bit and 8-bit floats by moving exponent and mantissa into place and rescaling: exact, subnormals included.
@@ -400,7 +408,7 @@ inline void dot_rows(const float *a, const float *const *b, uint64_t n, float *s
   for (uint32_t r = 0; r < kRows; ++r) {
     for (uint32_t k = 1; k < kSums; ++k) parts[r][0] += parts[r][k];
     sums[r] = lanes_sum(parts[r][0]);
-    for (uint64_t j = i; j < n; ++j) sums[r] += a[j] * b[r][j];
+    for (uint64_t j = i; j < n; ++j) sums[r] = fused(a[j], b[r][j], sums[r]);
   }
 }
 
@@ -415,7 +423,7 @@ void dot2(const float *a, const float *const *b, uint64_t n, float *sums) { dot_
 void axpy(float factor, const float *x, float *y, uint64_t n) {
   uint64_t i = 0;
   for (; i + kPart <= n; i += kPart) store(y + i, load<FPart>(y + i) + load<FPart>(x + i) * factor);
-  for (; i < n; ++i) y[i] += factor * x[i];
+  for (; i < n; ++i) y[i] = fused(factor, x[i], y[i]);
 }
 
 void axpy4(const float *factors, const float *const *x, float *y, uint64_t n) {
@@ -426,7 +434,7 @@ void axpy4(const float *factors, const float *const *x, float *y, uint64_t n) {
     store(y + i, sum);
   }
   for (; i < n; ++i)
-    for (uint32_t r = 0; r < 4; ++r) y[i] += factors[r] * x[r][i];
+    for (uint32_t r = 0; r < 4; ++r) y[i] = fused(factors[r], x[r][i], y[i]);
 }
 
 void scale(float factor, float *y, uint64_t n) {
