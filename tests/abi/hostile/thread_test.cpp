@@ -195,6 +195,37 @@ TEST_CASE("our threads block every signal, so the host's handlers run on its own
   close_host(host);
 }
 
+TEST_CASE("a callback on one of our threads has the host's signal mask") {
+  struct Seen {
+    std::atomic<int> calls{0}, blocked{0};
+    static void look(void *user) {
+      auto *self = static_cast<Seen *>(user);
+      sigset_t mask;
+      pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+      ++self->calls;
+      self->blocked += sigismember(&mask, SIGUSR1) + sigismember(&mask, SIGPROF);
+    }
+  } seen;
+  Host host = open_host();
+  const ds_text_input input = text_input(kPrompt);
+  ds_params few = params(4);
+  few.callback_user = &seen;
+  few.on_text = [](void *user, const ds_text_event *) -> int32_t { return Seen::look(user), DS_CONTINUE; };
+  ds_job_options options{};
+  options.struct_size = sizeof options;
+  options.flags = DS_JOB_SPONTANEOUS;
+  options.wake = Seen::look;
+  options.wake_user = &seen;
+  ds_error error = fresh_error();
+  ds_job *job = nullptr;
+  require(ds_job_start(host.session, &input.head, &few, &options, &job, &error), error);
+  require(ds_job_wait(job, UINT64_MAX, &error), error);
+  ds_job_release(job);
+  close_host(host);
+  CHECK(seen.calls >= 2);
+  CHECK(seen.blocked == 0);
+}
+
 TEST_CASE("a task runner that runs tasks one after another gives the same tokens") {
   const auto expected_ids = expected();
   SerialRunner serial;
