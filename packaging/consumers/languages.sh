@@ -39,8 +39,13 @@ go_module() {
   mkdir -p "$scratch/go/samples" "$scratch/go/bindings"
   cp -r "$source/samples/go" "$scratch/go/samples/"
   cp -r "$source/bindings/go" "$scratch/go/bindings/"
-  (cd "$scratch/go/samples/go" && GOPROXY=off GOFLAGS=-mod=mod GOTOOLCHAIN=local GOCACHE=$scratch/go/cache \
-    go build -o "$scratch/go/hello" ./01_hello)
+  # cgo of Go 1.19 splits what pkg-config says of libraries at every blank, escaped or not; a link has none in its name.
+  ln -sfn "$prefix" "$scratch/go/prefix"
+  (
+    export PKG_CONFIG_PATH="$scratch/go/prefix/${libdir#"$prefix"/}/pkgconfig"
+    export GOPROXY=off GOFLAGS=-mod=mod GOTOOLCHAIN=local GOCACHE="$scratch/go/cache"
+    cd "$scratch/go/samples/go" && go build -o "$scratch/go/hello" ./01_hello
+  )
   LD_LIBRARY_PATH=$libdir "$scratch/go/hello" >"$scratch/go.txt" && same go
 }
 
