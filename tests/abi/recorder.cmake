@@ -1,6 +1,6 @@
 # The library that bindings are tested with: it notes which functions succeeded, and passes all on to the real one. Of the
 # same name and version as that, in a folder of its own.
-if(Python3_FOUND AND NOT DS_SANITIZE)
+if(Python3_FOUND AND UNIX AND NOT DS_SANITIZE)
   set(recorder ${CMAKE_CURRENT_BINARY_DIR}/recorder.c)
   add_custom_command(OUTPUT ${recorder} VERBATIM
     COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_LIST_DIR}/recorder/recorder.py
