@@ -142,6 +142,11 @@ def test_samples_are_seeded_and_whole():
     assert 2000 <= documents.size_of(one) < 2000 + 3 * len(CODE) and documents.sample(found, 0, 1) == found
 
 
+def test_a_line_too_short_to_be_begun_is_left_out_whole():
+    made = holes.single_line([document(text="{\n}\nx\n")], 10, 1, min_chars=1, kind="rest")
+    assert sorted((hole.kind, hole.middle) for hole in made) == [("line", "x"), ("line", "{"), ("line", "}")]
+
+
 def test_single_line_holes_put_the_file_together():
     made = holes.single_line([document()], 10, 1)
     assert {hole.kind for hole in made} == {"line", "rest"} and len(made) == 4  # neither blank lines nor the comment

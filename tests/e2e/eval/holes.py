@@ -56,7 +56,8 @@ def cut(document, text, begin, end, kind):
 
 def single_line(found, count, seed, min_chars=8, kind="both"):
     """Holes to the end of one line. kind "line": the whole line behind its indentation; "rest": from a random column
-    that leaves at least three characters that are not blank; "both": every other hole."""
+    that leaves at least three characters that are not blank, or the whole line if there is none; "both": every other
+    hole."""
     chosen = choose(found, count, seed, "single-line", lambda lines, n, lang: is_usable(lines[n], lang, min_chars))
     draw, holes = random.Random(f"columns/{seed}"), []
     for index, (document, text, starts, number) in enumerate(chosen):
@@ -68,7 +69,8 @@ def single_line(found, count, seed, min_chars=8, kind="both"):
         this = kind if kind != "both" else ("line", "rest")[index % 2]
         if this == "rest":
             columns = [c for c in range(begin + 1, end) if sum(not ch.isspace() for ch in text[c:end]) >= 3]
-            begin = draw.choice(columns)
+            this = this if columns else "line"  # too short to be begun by somebody
+            begin = draw.choice(columns) if columns else begin
         holes.append(cut(document, text, begin, end, this))
     return holes
 
