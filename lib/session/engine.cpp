@@ -162,7 +162,9 @@ bool Engine::join(uint64_t deadline_ns) {
 
 EngineFacts Engine::facts() const {
   const std::lock_guard lock(mutex_);
-  return facts_;
+  EngineFacts facts = facts_;
+  facts.watched = watched_.size();
+  return facts;
 }
 
 }  // namespace deepseam::session

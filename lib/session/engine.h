@@ -36,6 +36,7 @@ struct Work;  // work.h: a request as the engine sees it
 struct EngineFacts {
   uint64_t steps = 0, rows = 0, decode_rows = 0, shared_steps = 0;  // shared: rows of more than one job
   uint64_t cancelled_steps = 0, preemptions = 0;
+  uint64_t watched = 0;  // jobs with a clock that the service's thread looks at just now
 };
 
 class Engine : public Watcher, public std::enable_shared_from_this<Engine> {
