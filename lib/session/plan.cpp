@@ -217,6 +217,20 @@ Status plan_on(const Candidate &candidate, const OpenOptions &options, uint32_t 
   return {};
 }
 
+Status plan_on_best(RuntimeState &runtime, const OpenOptions &options, PlannedModel *model) {
+  const auto most = static_cast<uint32_t>(std::min<int64_t>(
+      options.context_length ? options.context_length : model->config.max_position_embeddings, kMostContext));
+  DS_TRY_VALUE(const auto list, candidates(runtime, options));
+  Status first;
+  for (const Candidate &candidate : list) {
+    Status status = plan_on(candidate, options, most, model);
+    if (status.ok()) return status;
+    if (first.ok()) first = std::move(status);
+  }
+  model->plan = ModelPlan{};
+  return first;
+}
+
 Status check_options(const OpenOptions &options, const model::Config &config) {
   if (options.devices.size() > 1)
     return fail(DS_E_UNSUPPORTED, "session", "%zu devices: a model runs on one device", options.devices.size());
@@ -263,19 +277,8 @@ Result<PlannedModel> plan_model(RuntimeState &runtime, const OpenOptions &option
   model.n_vocab = static_cast<uint32_t>(model.config.vocab_size);
   if (for_open) DS_TRY(read_vocabulary(&model));
   DS_TRY_VALUE(model.graph, model::build_forward(model.config, model.weights, {model.n_vocab}));
-  const auto most = static_cast<uint32_t>(std::min<int64_t>(
-      options.context_length ? options.context_length : model.config.max_position_embeddings, kMostContext));
-  DS_TRY_VALUE(const auto list, candidates(runtime, options));
-  Status first;
-  for (const Candidate &candidate : list) {
-    Status status = plan_on(candidate, options, most, &model);
-    if (status.ok()) {
-      first = Status();
-      break;
-    }
-    if (first.ok()) first = std::move(status);
-  }
-  if (!first.ok()) return first;
+  Status planned = plan_on_best(runtime, options, &model);
+  if (!planned.ok() && !(for_open && options.no_weights && options.backend.empty())) return planned;
   model.plan.bytes_per_token = token_bytes(model.config, model.weights);
   if (!for_open && model.plan.device_is_cpu && model.plan.bytes_per_token) {
     DS_TRY_VALUE(TaskRunner * runner, runtime.task_runner());

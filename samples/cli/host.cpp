@@ -110,9 +110,10 @@ void fill(const Host &host, const Options &options, ModelRequest *request) {
   o.progress = options.quiet ? nullptr : show_progress;
 }
 
-Handle<ds_model> open_model(const Host &host, const Options &options) {
+Handle<ds_model> open_model(const Host &host, const Options &options, uint32_t flags) {
   ModelRequest request;
   fill(host, options, &request);
+  request.options.flags |= flags;
   Error error;
   ds_model *model = nullptr;
   const ds_status status = ds_model_open(host.runtime(), &request.options, &model, &error);

@@ -24,5 +24,6 @@ TEST_CASE("a job with a clock is watched while it runs, and no longer when its h
   finish(job);
   REQUIRE(!running.empty());
   for (const uint64_t n : running) CHECK(n == 1);
-  CHECK(ended == std::vector<uint64_t>{0});
+  REQUIRE(ended.size() == 1);
+  CHECK(ended[0] == 0);
 }
