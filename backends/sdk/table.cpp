@@ -4,8 +4,8 @@
 namespace deepseam::sdk {
 namespace {
 
-constexpr uint64_t kFeatures =
-    DSB_FEATURE_REPEAT | DSB_FEATURE_TREE | DSB_FEATURE_ADAPTERS | DSB_FEATURE_ROUTE_TRACE | DSB_FEATURE_GROUPS;
+constexpr uint64_t kFeatures = DSB_FEATURE_REPEAT | DSB_FEATURE_TREE | DSB_FEATURE_ADAPTERS | DSB_FEATURE_ROUTE_TRACE |
+                               DSB_FEATURE_GROUPS | DSB_FEATURE_OP_TIMES;
 
 }  // namespace
 

@@ -130,6 +130,7 @@ DS_API ds_status DS_CALL ds_model_open_start(ds_runtime *runtime, const ds_model
  * "context_length", "context_limit", "fingerprint", "numerics_id", "backend", "weights.bytes", "weights.type",
  * "kv.bytes_per_token", "tokens.bos", "tokens.eos", "fim", "chat_template", "load_ms"; "card", if the file has one.
  * With DS_MODEL_NO_WEIGHTS there is no "fingerprint" of a folder, and what a backend decides is there if one was found.
+ * Counts since the open: "engine.steps", ".rows", ".step_ns"; with the option "profile" "profile.OP_ns" for every op.
  * [any-thread] */
 DS_API ds_status DS_CALL ds_model_info(ds_model *model, ds_info **info, ds_error *error);
 /* [any-thread, callback-safe] */

@@ -226,7 +226,7 @@ typedef struct ds_source_io {
 #define DS_MODEL_NO_CACHE 2u      /* no prefix is kept or looked up */
 #define DS_MODEL_NO_WEIGHTS 4u    /* facts and text only, weights are not read; sessions are DS_E_UNSUPPORTED */
 
-/* Also the options of ds_model_plan. Option keys: "weight_type", "compute_type" (names as in ds_pack_options). */
+/* Also for ds_model_plan. Option keys: "weight_type", "compute_type" (as for packing), "profile" (1: time by op). */
 typedef struct ds_model_options {
   uint32_t struct_size;
   uint32_t flags;          /* DS_MODEL_* */

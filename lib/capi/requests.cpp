@@ -243,6 +243,8 @@ Status read_open(const ds_model_options *given, OpenRequest *into) {
       to.weight_type = option.text;
     } else if (option.key == "compute_type") {
       to.compute_type = option.text;
+    } else if (option.key == "profile") {
+      to.profile = option.value != 0;
     } else {
       *known = false;
     }

@@ -137,6 +137,7 @@ void Engine::set_watched(std::vector<Job *> jobs) {
 void Engine::forget(const Job *job) noexcept {
   const std::lock_guard lock(mutex_);
   std::erase(watched_, job);
+  facts_ = state_->facts;
 }
 
 void Engine::ask_stop() noexcept {

@@ -43,6 +43,7 @@ Status Model::load(const OpenOptions &options) {
   }
   DS_TRY_VALUE(identity_.model_fingerprint, model_fingerprint(planned.files, options.cancel.get()));
   DS_TRY_VALUE(auto device, load_device_model(*runtime_, planned, {options.cancel.get(), options.progress}));
+  device->profile = profile_ = options.profile;
   identity_.kv_format = plan_.options.kv_format;
   identity_.numerics_id = device->layout->summary().numerics_id;
   kv::KvOptions kv;
@@ -160,6 +161,10 @@ Facts Model::facts() const {
     facts.add("engine.shared_steps", engine.shared_steps);
     facts.add("engine.cancelled_steps", engine.cancelled_steps);
     facts.add("engine.preemptions", engine.preemptions);
+    facts.add("engine.step_ns", engine.step_ns);
+    for (uint32_t i = 0; profile_ && i < DSB_OP_TIMES; ++i)
+      if (const auto op = graph::op_info(static_cast<graph::Op>(i)); op.op != graph::Op::kNone)
+        facts.add("profile." + std::string(op.name) + "_ns", engine.op_ns[i]);
   }
   if (!card_.empty()) facts.add("card", card_);
   return facts;

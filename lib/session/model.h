@@ -65,7 +65,7 @@ class Model : public Retirable, public std::enable_shared_from_this<Model> {
   ModelPlan plan_;
   kv::Identity identity_;
   std::string family_name_, weight_type_, card_;
-  bool has_fingerprint_ = true;
+  bool has_fingerprint_ = true, profile_ = false;
   uint64_t n_parameters_ = 0;
   double load_ms_ = 0;
   std::shared_ptr<kv::Cache> cache_;

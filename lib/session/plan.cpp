@@ -190,6 +190,9 @@ void copy_options(const runtime::PlanOptions &from, dsb_plan_options *to) {
 Status plan_on(const Candidate &candidate, const OpenOptions &options, uint32_t most, PlannedModel *model) {
   ModelPlan &plan = model->plan;
   bool stated = false;
+  if (options.profile && !(candidate.backend->features() & DSB_FEATURE_OP_TIMES))
+    return fail(DS_E_UNSUPPORTED, "session", "profile: backend %s does not measure its ops",
+                candidate.backend->name().c_str());
   const uint64_t budget = budget_of(options, candidate, &stated);
   uint32_t context = most;
   for (int round = 0; round < 2; ++round) {  // a context cut to the budget is planned again with its own tables

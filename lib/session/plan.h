@@ -49,6 +49,7 @@ struct OpenOptions {
   bool deterministic = false;
   bool no_cache = false;
   bool no_weights = false;  // open: facts and text only; a plan that does not fit, or no backend for it, is no failure
+  bool profile = false;     // count the time that steps spend in each op; Model::facts tells
   std::string weight_type, compute_type;  // empty: native; anything else is DS_E_UNSUPPORTED where it would change bits
   uint32_t block_tokens = 64;
   std::shared_ptr<kv::Cache> cache;  // nullptr: an own one

@@ -61,6 +61,7 @@ Handle<ds_session> new_session(ds_model *model);
 // Fills ds_model_options and the source it points to; both must outlive the call that uses them.
 struct ModelRequest {
   ds_source_path source;
+  ds_option profile;
   ds_model_options options;
 };
 void fill(const Host &host, const Options &options, ModelRequest *request);
