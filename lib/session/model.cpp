@@ -1,6 +1,8 @@
 // See model.h.
 #include "session/model.h"
 
+#include <map>
+
 #include "base/own_thread.h"
 #include "session/device_model.h"
 #include "session/engine.h"
@@ -69,11 +71,15 @@ void Model::take_facts(const PlannedModel &planned) {
   plan_ = planned.plan;
   family_name_ = config_.family == model::Family::kV3 ? "deepseek_v3" : "deepseek_v2";
   if (planned.files.dsm) card_ = text::to_valid_utf8(planned.files.dsm->card);
+  std::map<DType, uint64_t> counts;
+  uint64_t most = 0;
   for (const model::WeightBinding &binding : planned.weights.bindings) {
     uint64_t n = 1;
     for (uint64_t dim : binding.spec.shape) n *= dim;
     n_parameters_ += n;
-    if (!binding.spec.keep_float && weight_type_.empty()) weight_type_ = dtype_info(binding.dtype).name;
+    uint64_t &count = counts[binding.dtype];
+    count += n;
+    if (count > most) most = count, weight_type_ = dtype_info(binding.dtype).name;  // that of most numbers
   }
 }
 

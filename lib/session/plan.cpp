@@ -133,8 +133,9 @@ uint64_t budget_of(const OpenOptions &options, const Candidate &candidate, bool 
   return candidate.device.memory_bytes ? candidate.device.memory_bytes / 100 * 95 : UINT64_MAX;
 }
 
-// How long the context may be and how many blocks the pool gets. Beyond one whole context there are blocks for forks
-// and for what the cache keeps.
+// How long the context may be and how many blocks the pool gets. Beyond one whole context there are blocks for forks,
+// and as far as the budget goes for prefixes that the cache keeps. Those are no part of what opening takes: their
+// memory is used when there are such prefixes, and a smaller budget does with fewer.
 void size_pool(const OpenOptions &options, uint64_t block_bytes, uint64_t budget, uint32_t most, ModelPlan *plan) {
   const uint64_t fixed = plan->weight_bytes + plan->mapped_bytes + plan->scratch_bytes;
   const uint64_t left = budget > fixed ? budget - fixed : 0;
@@ -151,7 +152,9 @@ void size_pool(const OpenOptions &options, uint64_t block_bytes, uint64_t budget
   uint64_t total = blocks + spare + extra;
   if (total > affordable) total = std::max(blocks + spare, affordable);
   plan->n_blocks = static_cast<uint32_t>(std::min<uint64_t>(total, UINT32_MAX / 2));
-  plan->kv_bytes = plan->n_blocks * block_bytes;
+  const uint64_t needed = std::min<uint64_t>(blocks + spare, plan->n_blocks);
+  plan->kv_bytes = needed * block_bytes;
+  plan->cache_bytes = (plan->n_blocks - needed) * block_bytes;
   plan->total_bytes = fixed + plan->kv_bytes;
 }
 
@@ -298,6 +301,7 @@ Facts ModelPlan::facts() const {
   facts.add("bytes.weights", weight_bytes + mapped_bytes);
   facts.add("bytes.mapped", mapped_bytes);
   facts.add("bytes.kv", kv_bytes);
+  facts.add("bytes.cache", cache_bytes);
   facts.add("bytes.scratch", scratch_bytes);
   facts.add("bytes.total", total_bytes);
   facts.add("devices.0.name", device_name);
