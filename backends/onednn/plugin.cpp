@@ -43,10 +43,16 @@ Result<std::shared_ptr<void>> open_machine(const dsb_host &host) {
   return std::shared_ptr<void>(machine);
 }
 
+std::string library_name(const void *state) {
+  const Dnnl &dnnl = static_cast<const Machine *>(state)->dnnl;
+  if (!dnnl.loaded()) return {};
+  return "oneDNN " + std::to_string(dnnl.major) + "." + std::to_string(dnnl.minor) + "." + std::to_string(dnnl.patch);
+}
+
 }  // namespace
 
 const sdk::Backend kBackend = {
-    "onednn", DS_VERSION_STRING, "CPU",       100, 1, 1u << DSB_ACT_NATIVE | 1u << DSB_ACT_INT8X32,
-    kList,    arch_name,         open_machine};
+    "onednn", DS_VERSION_STRING, "CPU",        100,         1, 1u << DSB_ACT_NATIVE | 1u << DSB_ACT_INT8X32,
+    kList,    arch_name,         open_machine, library_name};
 
 }  // namespace deepseam::onednn

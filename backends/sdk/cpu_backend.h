@@ -17,6 +17,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 
 #include "base/status.h"
 #include "deepseam/backend.h"
@@ -36,6 +37,9 @@ struct Backend {
   void (*arch)(const dsb_host &host, char arch[24]) = nullptr;
   // State of an instance (a vendor library); freed after its last child. NULL: none.
   Result<std::shared_ptr<void>> (*open)(const dsb_host &host) = nullptr;
+  // The library that this state found, such as "oneDNN 3.2.0": shown with the device, and part of numerics_id unless
+  // the mode is deterministic, where it must have no part in any result. NULL: none.
+  std::string (*library)(const void *state) = nullptr;
 };
 
 // What the table's functions are made of. Not for backends.

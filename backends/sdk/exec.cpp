@@ -13,6 +13,8 @@ using graph::Op;
 
 constexpr uint32_t kFirstGuess = 16;  // rows of a node whose speed is not known yet
 
+static_assert(static_cast<uint32_t>(Op::kCopy) < DSB_OP_TIMES);
+
 // Counts a computing call for quiesce.
 class Running {
  public:
@@ -114,6 +116,13 @@ uint64_t Exec::now() const {
   return host.clock_ns(host.user);
 }
 
+// The time, if the step wants to know how it is spent.
+uint64_t Exec::clock() const { return step_.outputs.op_ns ? now() : 0; }
+
+void Exec::count_time(Op op, uint64_t begin) {
+  if (step_.outputs.op_ns) step_.outputs.op_ns[static_cast<uint32_t>(op)] += now() - begin;
+}
+
 // Units until the step ends or yields, the time is over, or (one_unit) a first one is done.
 Status Exec::advance(uint64_t deadline, bool one_unit) {
   if (state_ != DSB_TICKET_RUNNING || phase_ == Phase::kIdle) return failure_;
@@ -172,10 +181,18 @@ Status Exec::unit(uint64_t slice_end) {
       phase_ = Phase::kDraw;
       return {};
     case Phase::kDraw:
-      if (step_.has(DSB_ENTRY_SAMPLE)) DS_TRY(draw());
+      if (step_.has(DSB_ENTRY_SAMPLE)) {
+        const uint64_t begin = clock();
+        DS_TRY(draw());
+        count_time(Op::kSample, begin);
+      }
       if (tasks_.cancelled()) return {};
       give_draws();
-      if (step_.has(DSB_ENTRY_ACCEPT)) accept();
+      if (step_.has(DSB_ENTRY_ACCEPT)) {
+        const uint64_t begin = clock();
+        accept();
+        count_time(Op::kAccept, begin);
+      }
       next_rows();
       if (rows_.empty()) end(DSB_TICKET_DONE);
       return {};
@@ -328,7 +345,7 @@ Status Exec::run_nodes(uint64_t slice_end) {
   const uint32_t rows = node.kernel ? rows_of(node) : 0;
   uint32_t count = rows - node_row_;
   const bool whole = !node.kernel || (node.kernel->flags & kKernelWholeStep) || layout_.group;
-  const uint64_t begin = slice_end == UINT64_MAX ? 0 : now();
+  const uint64_t begin = slice_end == UINT64_MAX ? clock() : now();
   if (slice_end != UINT64_MAX && !whole && count) {
     const double left = slice_end > begin ? static_cast<double>(slice_end - begin) : 0;
     const double fit = row_ns_[node_] > 0 ? left / row_ns_[node_] : kFirstGuess;
@@ -352,6 +369,7 @@ Status Exec::run_nodes(uint64_t slice_end) {
     context.any_adapter = any_adapter_;
     DS_TRY(node.kernel->run(context));
     DS_TRY(tasks_.failure());
+    count_time(node.plan.node.op, begin);
     if (slice_end != UINT64_MAX) row_ns_[node_] = static_cast<double>(now() - begin) / count;
   }
   node_row_ += count;

@@ -56,6 +56,8 @@ class Exec {
   void end(uint32_t state);
   Status fail_with(Status failure);
   uint64_t now() const;
+  uint64_t clock() const;
+  void count_time(graph::Op op, uint64_t begin);
 
   // exec.cpp
   Status start();

@@ -158,6 +158,7 @@ uint64_t numerics_of(const Layout &layout) {
   digest.add(backend.name);
   digest.add(uint64_t{backend.numerics});
   digest.add(layout.instance.arch);
+  if (!(layout.options.flags & DSB_PLAN_DETERMINISTIC)) digest.add(layout.instance.library.c_str());
   digest.add(uint64_t{layout.options.kv_format});
   digest.add(uint64_t{layout.options.act_type});
   digest.add(uint64_t{layout.options.flags & DSB_PLAN_DETERMINISTIC});

@@ -22,6 +22,7 @@ struct Instance {
   dsb_host host{};
   std::string isa_cap;
   std::shared_ptr<void> state;
+  std::string library;
   char arch[24] = {};
   Target target;
   uint32_t stop = 0;                 // set by quiesce; steps end as cancelled

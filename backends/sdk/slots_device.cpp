@@ -63,7 +63,9 @@ ds_status DS_CALL device_info(dsb_instance *handle, uint32_t index, dsb_device_i
     filled.kind = DSB_DEVICE_CPU;
     filled.score = instance.backend.score;
     filled.memory_bytes = physical_memory(false);
-    set_text(filled.name, sizeof filled.name, instance.backend.device_name);
+    std::string name = instance.backend.device_name;
+    if (!instance.library.empty()) name += ", " + instance.library;
+    set_text(filled.name, sizeof filled.name, name.c_str());
     set_text(filled.arch, sizeof filled.arch, instance.arch);
     return give_struct(info, "device_info", filled);
   });

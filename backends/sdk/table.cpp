@@ -4,8 +4,8 @@
 namespace deepseam::sdk {
 namespace {
 
-constexpr uint64_t kFeatures =
-    DSB_FEATURE_REPEAT | DSB_FEATURE_TREE | DSB_FEATURE_ADAPTERS | DSB_FEATURE_ROUTE_TRACE | DSB_FEATURE_GROUPS;
+constexpr uint64_t kFeatures = DSB_FEATURE_REPEAT | DSB_FEATURE_TREE | DSB_FEATURE_ADAPTERS | DSB_FEATURE_ROUTE_TRACE |
+                               DSB_FEATURE_GROUPS | DSB_FEATURE_OP_TIMES;
 
 }  // namespace
 
@@ -60,6 +60,7 @@ ds_status create_instance(const Backend &backend, const dsb_host *host, dsb_inst
     if (backend.open) {
       DS_TRY_VALUE(instance->state, backend.open(instance->host));
     }
+    if (backend.library) instance->library = backend.library(instance->state.get());
     instance->target = {instance->arch, taken.width, (taken.flags & DSB_HOST_CONCURRENT) != 0, instance->state.get()};
     *out = reinterpret_cast<dsb_instance *>(instance.release());
     return {};

@@ -349,6 +349,8 @@ typedef struct dsb_seq {
 #define DSB_ENTRY_SAMPLE 2u /* alone: draws from outputs.logits, which the host may have edited after a forward */
 #define DSB_ENTRY_ACCEPT 4u /* after SAMPLE: compares draws with the drafts, see dsb_outputs.n_accepted */
 
+#define DSB_OP_TIMES 32u
+
 /* Where results go: host memory of the caller, untouched for what no row wants. Any pointer may be NULL. */
 typedef struct dsb_outputs {
   uint32_t struct_size;
@@ -365,6 +367,8 @@ typedef struct dsb_outputs {
   uint32_t *expert_counts; /* [MoE layers][E], added to */
   int32_t *route_ids;      /* [MoE layers][T][K] of the first repeat, best selection score first */
   float *route_weights;    /* [MoE layers][T][K] */
+  uint64_t *op_ns; /* [DSB_OP_TIMES]: nanoseconds in nodes of the op with this id, added to; a fused node's are in
+                    * what it was fused with. Only for backends with DSB_FEATURE_OP_TIMES */
 } dsb_outputs;
 
 /* One run of a program over T = n_rows rows. The caller keeps everything alive until the ticket is done.
@@ -509,6 +513,7 @@ typedef struct dsb_api {
 #define DSB_FEATURE_ADAPTERS 4u
 #define DSB_FEATURE_ROUTE_TRACE 8u
 #define DSB_FEATURE_GROUPS 16u
+#define DSB_FEATURE_OP_TIMES 32u
 
 /* What ds_backend_main returns: constant data, never freed. negotiate chooses the highest version within both ranges
  * or fails with DS_E_ABI; get_api fills at most api->struct_size bytes and lowers it to what it filled. */

@@ -116,7 +116,8 @@ DS_API void DS_CALL ds_info_release(ds_info *info); /* [any-thread, callback-saf
 
 /* What opening with these options would take, from headers alone. Keys: "fits", "reason", "context_length",
  * "bytes.weights", "bytes.kv", "bytes.scratch", "bytes.total", "devices.N.name", "devices.N.bytes",
- * "tokens_per_second", "backend". A plan that does not fit is DS_OK with "fits" 0. [any-thread] */
+ * "tokens_per_second", "backend". "bytes.cache" is what kept prefixes may take beyond the total, within the budgets.
+ * A plan that does not fit is DS_OK with "fits" 0. [any-thread] */
 DS_API ds_status DS_CALL ds_model_plan(ds_runtime *runtime, const ds_model_options *options, ds_info **plan,
                                        ds_error *error);
 /* Opens a model: reads, loads, compiles. Errors: file, memory and device ranges, CANCELLED, STOPPED. [any-thread] */
@@ -129,6 +130,8 @@ DS_API ds_status DS_CALL ds_model_open_start(ds_runtime *runtime, const ds_model
 /* Keys: "architecture", "vocab", "hidden", "layers", "heads", "experts", "experts_per_token", "parameters",
  * "context_length", "context_limit", "fingerprint", "numerics_id", "backend", "weights.bytes", "weights.type",
  * "kv.bytes_per_token", "tokens.bos", "tokens.eos", "fim", "chat_template", "load_ms"; "card", if the file has one.
+ * With DS_MODEL_NO_WEIGHTS there is no "fingerprint" of a folder, and what a backend decides is there if one was found.
+ * Counts since the open: "engine.steps", ".rows", ".step_ns"; with the option "profile" "profile.OP_ns" for every op.
  * [any-thread] */
 DS_API ds_status DS_CALL ds_model_info(ds_model *model, ds_info **info, ds_error *error);
 /* [any-thread, callback-safe] */

@@ -1,8 +1,7 @@
 /* Constants, structs and callback types of deepseam.h. Include <deepseam/deepseam.h>; its conventions hold here.
  *
  * Every struct starts with struct_size, has no hidden padding and grows only at its end. Structs marked "frozen" have
- * no struct_size, never change, and may stand in arrays. Zero is every field's default; the comment says what zero
- * means. */
+ * no struct_size, never change, may stand in arrays. Zero is every field's default; comments say what it means. */
 #ifndef DEEPSEAM_TYPES_H
 #define DEEPSEAM_TYPES_H
 
@@ -225,8 +224,9 @@ typedef struct ds_source_io {
 
 #define DS_MODEL_DETERMINISTIC 1u /* same bits for any chunking, any batch mix, cache on or off */
 #define DS_MODEL_NO_CACHE 2u      /* no prefix is kept or looked up */
+#define DS_MODEL_NO_WEIGHTS 4u    /* facts and text only, weights are not read; sessions are DS_E_UNSUPPORTED */
 
-/* Also the options of ds_model_plan. Option keys: "weight_type", "compute_type" (names as in ds_pack_options). */
+/* Also for ds_model_plan. Option keys: "weight_type", "compute_type" (as for packing), "profile" (1: time by op). */
 typedef struct ds_model_options {
   uint32_t struct_size;
   uint32_t flags;          /* DS_MODEL_* */

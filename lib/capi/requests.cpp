@@ -232,7 +232,8 @@ Status read_source(const ds_source *source, HostUsers *users, session::ModelSour
 Status read_open(const ds_model_options *given, OpenRequest *into) {
   ds_model_options from;
   DS_TRY(read_struct(given, &from));
-  DS_TRY(check_flags(from.flags, DS_MODEL_DETERMINISTIC | DS_MODEL_NO_CACHE, "ds_model_options.flags"));
+  constexpr uint32_t kFlags = DS_MODEL_DETERMINISTIC | DS_MODEL_NO_CACHE | DS_MODEL_NO_WEIGHTS;
+  DS_TRY(check_flags(from.flags, kFlags, "ds_model_options.flags"));
   DS_TRY(check_choice(from.map_mode, DS_MAP_ALWAYS, "ds_model_options.map_mode"));
   DS_TRY(check_choice(from.kv_format, DS_KV_Q8, "ds_model_options.kv_format"));
   DS_TRY(check_array(from.devices, from.n_devices, sizeof(uint32_t), "ds_model_options.devices"));
@@ -242,6 +243,8 @@ Status read_open(const ds_model_options *given, OpenRequest *into) {
       to.weight_type = option.text;
     } else if (option.key == "compute_type") {
       to.compute_type = option.text;
+    } else if (option.key == "profile") {
+      to.profile = option.value != 0;
     } else {
       *known = false;
     }
@@ -263,6 +266,7 @@ Status read_open(const ds_model_options *given, OpenRequest *into) {
   to.vram_budget = from.vram_budget;
   to.deterministic = from.flags & DS_MODEL_DETERMINISTIC;
   to.no_cache = from.flags & DS_MODEL_NO_CACHE;
+  to.no_weights = from.flags & DS_MODEL_NO_WEIGHTS;
   if (from.cache) {
     const Pinned<CacheObject> cache(from.cache);
     DS_TRY(usable(cache));

@@ -122,6 +122,7 @@ Status Run::start_segment() {
       outputs_.expert_counts = step_.outputs->expert_counts;  // each segment writes the layers that it has
       outputs_.route_ids = step_.outputs->route_ids;
       outputs_.route_weights = step_.outputs->route_weights;
+      outputs_.op_ns = step_.outputs->op_ns;
       step.outputs = &outputs_;
     }
   }

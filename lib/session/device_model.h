@@ -27,6 +27,7 @@ struct DeviceModel {
   uint32_t vocab = 0;  // V
   uint32_t max_rows = 0, max_seqs = 0, max_logit_rows = 0, block_tokens = 0, n_blocks = 0;
   uint32_t context_length = 0;
+  bool profile = false;
 };
 
 struct LoadHooks {

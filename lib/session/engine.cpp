@@ -137,6 +137,7 @@ void Engine::set_watched(std::vector<Job *> jobs) {
 void Engine::forget(const Job *job) noexcept {
   const std::lock_guard lock(mutex_);
   std::erase(watched_, job);
+  facts_ = state_->facts;
 }
 
 void Engine::ask_stop() noexcept {
@@ -162,7 +163,9 @@ bool Engine::join(uint64_t deadline_ns) {
 
 EngineFacts Engine::facts() const {
   const std::lock_guard lock(mutex_);
-  return facts_;
+  EngineFacts facts = facts_;
+  facts.watched = watched_.size();
+  return facts;
 }
 
 }  // namespace deepseam::session

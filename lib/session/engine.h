@@ -7,6 +7,7 @@
 // thread. Without work the thread sleeps.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -17,6 +18,7 @@
 
 #include "base/cancel.h"
 #include "base/status.h"
+#include "deepseam/backend.h"
 #include "kv/kv_store.h"
 #include "session/scheduler.h"
 #include "session/service.h"
@@ -36,6 +38,9 @@ struct Work;  // work.h: a request as the engine sees it
 struct EngineFacts {
   uint64_t steps = 0, rows = 0, decode_rows = 0, shared_steps = 0;  // shared: rows of more than one job
   uint64_t cancelled_steps = 0, preemptions = 0;
+  uint64_t watched = 0;  // jobs with a clock that the service's thread looks at just now
+  uint64_t step_ns = 0;  // in steps, from submitting to the end; and with a profile by op id:
+  std::array<uint64_t, DSB_OP_TIMES> op_ns{};
 };
 
 class Engine : public Watcher, public std::enable_shared_from_this<Engine> {
@@ -63,7 +68,8 @@ class Engine : public Watcher, public std::enable_shared_from_this<Engine> {
   bool begin_step(const std::vector<Job *> &jobs);
   void end_step();
   void set_watched(std::vector<Job *> jobs);
-  void forget(const Job *job) noexcept;  // before its owner may free it: the service's thread reads the watched ones
+  // Before the job's host hears that it ended, frees it, and asks for facts: the service's thread reads watched jobs.
+  void forget(const Job *job) noexcept;
 
   std::shared_ptr<Service> service_;
   std::unique_ptr<EngineState> state_;  // engine_state.h; the thread's alone, and gone when it ends

@@ -126,6 +126,7 @@ StepEnd EngineState::run(uint32_t entry, bool needs_logits, Status *status) {
   outputs.n_top = draft.n_top;
   outputs.top_ids = draft.n_top ? draft.top_ids.data() : nullptr;
   outputs.top_logprobs = draft.n_top ? draft.top_logprobs.data() : nullptr;
+  outputs.op_ns = device->profile ? facts.op_ns.data() : nullptr;
   dsb_step step{};
   step.struct_size = sizeof step;
   step.entry = entry;
@@ -153,7 +154,9 @@ StepEnd EngineState::run(uint32_t entry, bool needs_logits, Status *status) {
       if (state == runtime::TicketState::kYielded) DS_TRY(running->resume());
     }
   };
+  const uint64_t start = now_ns();
   auto ended = judge();
+  facts.step_ns += now_ns() - start;
   if (!ended.ok()) {
     *status = std::move(ended).status();
     return status->code() == DS_E_CANCELLED ? StepEnd::kCancelled : StepEnd::kFailed;

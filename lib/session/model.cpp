@@ -1,6 +1,8 @@
 // See model.h.
 #include "session/model.h"
 
+#include <map>
+
 #include "base/own_thread.h"
 #include "session/device_model.h"
 #include "session/engine.h"
@@ -28,6 +30,13 @@ Status Model::load(const OpenOptions &options) {
   const uint64_t start = now_ns();
   if (options.progress && !options.progress({Stage::kRead, 0, 1})) return Status(DS_E_STOPPED);
   DS_TRY_VALUE(PlannedModel planned, plan_model(*runtime_, options, true));
+  take_facts(planned);
+  if (options.no_weights) {
+    has_fingerprint_ = planned.files.dsm != nullptr;  // of a folder it would be read from the weights
+    if (has_fingerprint_) identity_.model_fingerprint = planned.files.dsm->fingerprint;
+    load_ms_ = static_cast<double>(now_ns() - start) * 1e-6;
+    return {};
+  }
   if (!planned.plan.fits) {
     const bool stated = planned.plan.device_is_cpu ? options.ram_budget : options.vram_budget;
     return fail(stated ? DS_E_BUDGET : DS_E_MEMORY, "session", "%s", planned.plan.reason.c_str())
@@ -36,22 +45,9 @@ Status Model::load(const OpenOptions &options) {
   }
   DS_TRY_VALUE(identity_.model_fingerprint, model_fingerprint(planned.files, options.cancel.get()));
   DS_TRY_VALUE(auto device, load_device_model(*runtime_, planned, {options.cancel.get(), options.progress}));
-  config_ = planned.config;
-  defaults_ = planned.files.generation;
-  for (int64_t id : planned.files.config.eos_token_ids) defaults_.eos_token_ids.push_back(id);
-  tokenizer_ = planned.tokenizer;
-  n_vocab_ = planned.n_vocab;
-  plan_ = planned.plan;
+  device->profile = profile_ = options.profile;
   identity_.kv_format = plan_.options.kv_format;
   identity_.numerics_id = device->layout->summary().numerics_id;
-  family_name_ = config_.family == model::Family::kV3 ? "deepseek_v3" : "deepseek_v2";
-  if (planned.files.dsm) card_ = text::to_valid_utf8(planned.files.dsm->card);
-  for (const model::WeightBinding &binding : planned.weights.bindings) {
-    uint64_t n = 1;
-    for (uint64_t dim : binding.spec.shape) n *= dim;
-    n_parameters_ += n;
-    if (!binding.spec.keep_float && weight_type_.empty()) weight_type_ = dtype_info(binding.dtype).name;
-  }
   kv::KvOptions kv;
   kv.block_tokens = plan_.options.block_tokens;
   kv.n_blocks = plan_.n_blocks;
@@ -64,6 +60,27 @@ Status Model::load(const OpenOptions &options) {
   DS_TRY_VALUE(engine_, Engine::start(runtime_->service(), std::move(device), store_));
   load_ms_ = static_cast<double>(now_ns() - start) * 1e-6;
   return {};
+}
+
+void Model::take_facts(const PlannedModel &planned) {
+  config_ = planned.config;
+  defaults_ = planned.files.generation;
+  for (int64_t id : planned.files.config.eos_token_ids) defaults_.eos_token_ids.push_back(id);
+  tokenizer_ = planned.tokenizer;
+  n_vocab_ = planned.n_vocab;
+  plan_ = planned.plan;
+  family_name_ = config_.family == model::Family::kV3 ? "deepseek_v3" : "deepseek_v2";
+  if (planned.files.dsm) card_ = text::to_valid_utf8(planned.files.dsm->card);
+  std::map<DType, uint64_t> counts;
+  uint64_t most = 0;
+  for (const model::WeightBinding &binding : planned.weights.bindings) {
+    uint64_t n = 1;
+    for (uint64_t dim : binding.spec.shape) n *= dim;
+    n_parameters_ += n;
+    uint64_t &count = counts[binding.dtype];
+    count += n;
+    if (count > most) most = count, weight_type_ = dtype_info(binding.dtype).name;  // that of most numbers
+  }
 }
 
 bool Model::close(uint64_t deadline_ns) {
@@ -124,17 +141,19 @@ Facts Model::facts() const {
   facts.add("experts", static_cast<uint64_t>(config_.n_routed_experts));
   facts.add("experts_per_token", static_cast<uint64_t>(config_.num_experts_per_tok));
   facts.add("parameters", n_parameters_);
-  facts.add("context_length", uint64_t{plan_.context_length});
   facts.add("context_limit", static_cast<uint64_t>(config_.max_position_embeddings));
-  facts.add("fingerprint", hex(identity_.model_fingerprint));
-  facts.add("numerics_id", plan_.numerics_id);
-  facts.add("backend", plan_.backend);
-  facts.add("device", plan_.device_name);
-  facts.add("weights.bytes", plan_.weight_bytes + plan_.mapped_bytes);
+  if (has_fingerprint_) facts.add("fingerprint", hex(identity_.model_fingerprint));
   facts.add("weights.type", weight_type_);
-  facts.add("kv.bytes_per_token", plan_.kv_bytes_per_token);
-  facts.add("bytes.total", plan_.total_bytes);
   facts.add("bytes_per_token", plan_.bytes_per_token);
+  if (!plan_.backend.empty()) {
+    facts.add("context_length", uint64_t{plan_.context_length});
+    facts.add("numerics_id", plan_.numerics_id);
+    facts.add("backend", plan_.backend);
+    facts.add("device", plan_.device_name);
+    facts.add("weights.bytes", plan_.weight_bytes + plan_.mapped_bytes);
+    facts.add("kv.bytes_per_token", plan_.kv_bytes_per_token);
+    facts.add("bytes.total", plan_.total_bytes);
+  }
   add_token(&facts, "tokens.bos", tokenizer, text::Role::kBos);
   add_token(&facts, "tokens.eos", tokenizer, text::Role::kEos);
   facts.add("fim", uint64_t{tokenizer && tokenizer->role(text::Role::kFimHole) != text::kNoToken});
@@ -148,6 +167,10 @@ Facts Model::facts() const {
     facts.add("engine.shared_steps", engine.shared_steps);
     facts.add("engine.cancelled_steps", engine.cancelled_steps);
     facts.add("engine.preemptions", engine.preemptions);
+    facts.add("engine.step_ns", engine.step_ns);
+    for (uint32_t i = 0; profile_ && i < DSB_OP_TIMES; ++i)
+      if (const auto op = graph::op_info(static_cast<graph::Op>(i)); op.op != graph::Op::kNone)
+        facts.add("profile." + std::string(op.name) + "_ns", engine.op_ns[i]);
   }
   if (!card_.empty()) facts.add("card", card_);
   return facts;

@@ -27,6 +27,7 @@ struct DeviceModel;  // device_model.h: layout, weights, program, pool
 class Model : public Retirable, public std::enable_shared_from_this<Model> {
  public:
   // Waits. DS_E_BUDGET or DS_E_MEMORY before loading if the plan does not fit; DS_E_CANCELLED, DS_E_STOPPED.
+  // With no_weights the model has no store and no engine, and no session can be made of it.
   static Result<std::shared_ptr<Model>> open(const std::shared_ptr<RuntimeState> &runtime, const OpenOptions &options);
   // In the background, on a thread of its own; Job::take_model has the answer. `callbacks`: on_progress and wake.
   static Result<std::shared_ptr<Job>> open_start(const std::shared_ptr<RuntimeState> &runtime, OpenOptions options,
@@ -54,6 +55,7 @@ class Model : public Retirable, public std::enable_shared_from_this<Model> {
 
  private:
   explicit Model(std::shared_ptr<RuntimeState> runtime);
+  void take_facts(const PlannedModel &planned);
   Status load(const OpenOptions &options);
   std::shared_ptr<RuntimeState> runtime_;
   model::Config config_;
@@ -63,6 +65,7 @@ class Model : public Retirable, public std::enable_shared_from_this<Model> {
   ModelPlan plan_;
   kv::Identity identity_;
   std::string family_name_, weight_type_, card_;
+  bool has_fingerprint_ = true, profile_ = false;
   uint64_t n_parameters_ = 0;
   double load_ms_ = 0;
   std::shared_ptr<kv::Cache> cache_;

@@ -133,8 +133,9 @@ uint64_t budget_of(const OpenOptions &options, const Candidate &candidate, bool 
   return candidate.device.memory_bytes ? candidate.device.memory_bytes / 100 * 95 : UINT64_MAX;
 }
 
-// How long the context may be and how many blocks the pool gets. Beyond one whole context there are blocks for forks
-// and for what the cache keeps.
+// How long the context may be and how many blocks the pool gets. Beyond one whole context there are blocks for forks,
+// and as far as the budget goes for prefixes that the cache keeps. Those are no part of what opening takes: their
+// memory is used when there are such prefixes, and a smaller budget does with fewer.
 void size_pool(const OpenOptions &options, uint64_t block_bytes, uint64_t budget, uint32_t most, ModelPlan *plan) {
   const uint64_t fixed = plan->weight_bytes + plan->mapped_bytes + plan->scratch_bytes;
   const uint64_t left = budget > fixed ? budget - fixed : 0;
@@ -151,7 +152,9 @@ void size_pool(const OpenOptions &options, uint64_t block_bytes, uint64_t budget
   uint64_t total = blocks + spare + extra;
   if (total > affordable) total = std::max(blocks + spare, affordable);
   plan->n_blocks = static_cast<uint32_t>(std::min<uint64_t>(total, UINT32_MAX / 2));
-  plan->kv_bytes = plan->n_blocks * block_bytes;
+  const uint64_t needed = std::min<uint64_t>(blocks + spare, plan->n_blocks);
+  plan->kv_bytes = needed * block_bytes;
+  plan->cache_bytes = (plan->n_blocks - needed) * block_bytes;
   plan->total_bytes = fixed + plan->kv_bytes;
 }
 
@@ -190,6 +193,9 @@ void copy_options(const runtime::PlanOptions &from, dsb_plan_options *to) {
 Status plan_on(const Candidate &candidate, const OpenOptions &options, uint32_t most, PlannedModel *model) {
   ModelPlan &plan = model->plan;
   bool stated = false;
+  if (options.profile && !(candidate.backend->features() & DSB_FEATURE_OP_TIMES))
+    return fail(DS_E_UNSUPPORTED, "session", "profile: backend %s does not measure its ops",
+                candidate.backend->name().c_str());
   const uint64_t budget = budget_of(options, candidate, &stated);
   uint32_t context = most;
   for (int round = 0; round < 2; ++round) {  // a context cut to the budget is planned again with its own tables
@@ -215,6 +221,20 @@ Status plan_on(const Candidate &candidate, const OpenOptions &options, uint32_t 
   }
   judge(options, budget, stated, &plan);
   return {};
+}
+
+Status plan_on_best(RuntimeState &runtime, const OpenOptions &options, PlannedModel *model) {
+  const auto most = static_cast<uint32_t>(std::min<int64_t>(
+      options.context_length ? options.context_length : model->config.max_position_embeddings, kMostContext));
+  DS_TRY_VALUE(const auto list, candidates(runtime, options));
+  Status first;
+  for (const Candidate &candidate : list) {
+    Status status = plan_on(candidate, options, most, model);
+    if (status.ok()) return status;
+    if (first.ok()) first = std::move(status);
+  }
+  model->plan = ModelPlan{};
+  return first;
 }
 
 Status check_options(const OpenOptions &options, const model::Config &config) {
@@ -263,19 +283,8 @@ Result<PlannedModel> plan_model(RuntimeState &runtime, const OpenOptions &option
   model.n_vocab = static_cast<uint32_t>(model.config.vocab_size);
   if (for_open) DS_TRY(read_vocabulary(&model));
   DS_TRY_VALUE(model.graph, model::build_forward(model.config, model.weights, {model.n_vocab}));
-  const auto most = static_cast<uint32_t>(std::min<int64_t>(
-      options.context_length ? options.context_length : model.config.max_position_embeddings, kMostContext));
-  DS_TRY_VALUE(const auto list, candidates(runtime, options));
-  Status first;
-  for (const Candidate &candidate : list) {
-    Status status = plan_on(candidate, options, most, &model);
-    if (status.ok()) {
-      first = Status();
-      break;
-    }
-    if (first.ok()) first = std::move(status);
-  }
-  if (!first.ok()) return first;
+  Status planned = plan_on_best(runtime, options, &model);
+  if (!planned.ok() && !(for_open && options.no_weights && options.backend.empty())) return planned;
   model.plan.bytes_per_token = token_bytes(model.config, model.weights);
   if (!for_open && model.plan.device_is_cpu && model.plan.bytes_per_token) {
     DS_TRY_VALUE(TaskRunner * runner, runtime.task_runner());
@@ -292,6 +301,7 @@ Facts ModelPlan::facts() const {
   facts.add("bytes.weights", weight_bytes + mapped_bytes);
   facts.add("bytes.mapped", mapped_bytes);
   facts.add("bytes.kv", kv_bytes);
+  facts.add("bytes.cache", cache_bytes);
   facts.add("bytes.scratch", scratch_bytes);
   facts.add("bytes.total", total_bytes);
   facts.add("devices.0.name", device_name);

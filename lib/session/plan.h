@@ -48,6 +48,8 @@ struct OpenOptions {
   uint64_t vram_budget = 0;     // 0: what the device has
   bool deterministic = false;
   bool no_cache = false;
+  bool no_weights = false;  // open: facts and text only; a plan that does not fit, or no backend for it, is no failure
+  bool profile = false;     // count the time that steps spend in each op; Model::facts tells
   std::string weight_type, compute_type;  // empty: native; anything else is DS_E_UNSUPPORTED where it would change bits
   uint32_t block_tokens = 64;
   std::shared_ptr<kv::Cache> cache;  // nullptr: an own one
@@ -64,9 +66,10 @@ struct ModelPlan {
   uint32_t device = 0;  // index of RuntimeState::device_count's list
   bool device_is_cpu = false;
   uint32_t context_length = 0, n_blocks = 0;
-  uint64_t weight_bytes = 0;   // memory for weights on the device, beyond mapped files
-  uint64_t mapped_bytes = 0;   // weights used where the file is mapped; page cache, but in the process's RSS
-  uint64_t kv_bytes = 0;       // n_blocks blocks
+  uint64_t weight_bytes = 0;  // memory for weights on the device, beyond mapped files
+  uint64_t mapped_bytes = 0;  // weights used where the file is mapped; page cache, but in the process's RSS
+  uint64_t kv_bytes = 0;      // blocks for one whole context and for forks
+  uint64_t cache_bytes = 0;   // the pool's other blocks, used as prefixes are kept; within the budget, not in the total
   uint64_t scratch_bytes = 0;  // execs, outputs, program
   uint64_t total_bytes = 0;
   uint64_t kv_bytes_per_token = 0;

@@ -42,6 +42,8 @@ Session::Session(std::shared_ptr<Model> model, const SessionSettings &settings)
 
 Result<std::shared_ptr<Session>> Session::create(std::shared_ptr<Model> model, const SessionSettings &settings) {
   DS_TRY(model->runtime()->check_open());
+  if (!model->engine())
+    return fail(DS_E_UNSUPPORTED, "session", "the model was opened without its weights; open it without NO_WEIGHTS");
   DS_TRY(check_settings(settings, model->context_length()));
   return std::shared_ptr<Session>(new Session(std::move(model), settings));
 }

@@ -2,7 +2,7 @@
 //
 // Every figure comes with what it is to be held against: the read bandwidth of the same machine in the same run and the
 // bytes of weights that one token reads. Prompts are token ids from a fixed generator; nothing is taken from the cache
-// but the context of the same session.
+// but the context of the same session: every measurement has a salt of its own.
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
@@ -13,6 +13,7 @@
 
 #include "bandwidth.h"
 #include "commands.h"
+#include "profile.h"
 #include "typing.h"
 
 namespace ds_cli {
@@ -26,7 +27,8 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 struct Case {
   std::string kind;  // "prefill" or "decode"
   uint32_t tokens = 0, depth = 0, batch = 1;
-  std::vector<double> rates;  // tokens per second of each repetition
+  std::vector<double> rates = {};  // tokens per second of each repetition
+  Profile profile = {};            // of what was measured, all repetitions together
 };
 
 double median(std::vector<double> values) {
@@ -43,33 +45,49 @@ std::vector<uint32_t> random_ids(uint64_t n, uint64_t vocab, uint32_t seed) {
   return ids;
 }
 
-void eval(ds_session *session, const uint32_t *ids, uint64_t n, bool want, ds_cancel *cancel) {
-  if (n == 0) return;
+// -> tokens computed: n, or more if the session's earlier ones had to be computed again.
+uint64_t eval(ds_session *session, const uint32_t *ids, uint64_t n, bool want, const std::string &salt,
+              ds_cancel *cancel) {
+  if (n == 0) return 0;
   ds_eval_input input{};
   input.struct_size = sizeof input;
   input.want = want ? DS_WANT_LAST : DS_WANT_NONE;
   input.ids = ids;
   input.n_ids = n;
-  input.flags = DS_GEN_NO_REUSE | DS_GEN_NO_STORE;
+  input.cache_salt = text(salt);
   input.cancel = cancel;
   ds_eval_output output{};
   output.struct_size = sizeof output;
   Error error;
   check(ds_session_eval(session, &input, &output, &error), error);
+  return output.n_computed;
 }
 
-double prefill_rate(const Host &host, ds_model *model, const Case &c, uint64_t vocab, uint32_t seed) {
+std::string salt_of(const Case &c, uint32_t seed) {
+  return c.kind + std::to_string(c.tokens) + "/" + std::to_string(c.depth) + "/" + std::to_string(c.batch) + "/" +
+         std::to_string(seed);
+}
+
+double prefill_rate(const Host &host, ds_model *model, Case &c, uint64_t vocab, uint32_t seed) {
   const std::vector<uint32_t> ids = random_ids(c.depth + c.tokens, vocab, seed);
+  const std::string salt = salt_of(c, seed);
   const Handle<ds_session> session = new_session(model);
-  eval(session.get(), ids.data(), c.depth, false, host.cancel());
+  eval(session.get(), ids.data(), c.depth, false, salt, host.cancel());
+  const Profile before = profile_of(model);
   const auto start = Clock::now();
-  eval(session.get(), ids.data() + c.depth, c.tokens, true, host.cancel());
-  return c.tokens / seconds_since(start);
+  const uint64_t computed = eval(session.get(), ids.data() + c.depth, c.tokens, true, salt, host.cancel());
+  const double seconds = seconds_since(start);
+  add_difference(before, profile_of(model), &c.profile);
+  if (computed != c.tokens)
+    throw Failure("prefill at depth " + std::to_string(c.depth) + ": " + std::to_string(computed - c.tokens) +
+                  " tokens of the context were computed again; the cache is too small for it");
+  return c.tokens / seconds;
 }
 
 // All sequences get their context first; then they decode together in shared steps.
-double decode_rate(const Host &host, ds_model *model, const Case &c, uint64_t vocab, uint32_t seed) {
+double decode_rate(const Host &host, ds_model *model, Case &c, uint64_t vocab, uint32_t seed) {
   const uint32_t context = std::max(c.depth, 1u);
+  const std::string salt = salt_of(c, seed);
   std::vector<Handle<ds_session>> sessions;
   std::vector<std::vector<uint32_t>> prompts;
   std::vector<ds_tokens_input> inputs(c.batch);
@@ -78,11 +96,12 @@ double decode_rate(const Host &host, ds_model *model, const Case &c, uint64_t vo
   params.struct_size = sizeof params;
   params.max_tokens = c.tokens + 1;
   params.flags = DS_GEN_IGNORE_END | DS_GEN_NO_STORE;
+  params.cache_salt = text(salt);
   params.cancel = host.cancel();
   for (uint32_t i = 0; i < c.batch; ++i) {
     sessions.push_back(new_session(model));
     prompts.push_back(random_ids(context, vocab, seed * 1000 + i));
-    eval(sessions[i].get(), prompts[i].data(), context - 1, false, host.cancel());
+    eval(sessions[i].get(), prompts[i].data(), context - 1, false, salt, host.cancel());
     inputs[i].head = {sizeof inputs[i], DS_INPUT_TOKENS};
     inputs[i].ids = prompts[i].data();
     inputs[i].n_ids = context;
@@ -92,7 +111,9 @@ double decode_rate(const Host &host, ds_model *model, const Case &c, uint64_t vo
     items[i].parameters = &params;
   }
   Error error;
+  const Profile before = profile_of(model);
   check(ds_generate_batch(items.data(), items.size(), sizeof items[0], &error), error);
+  add_difference(before, profile_of(model), &c.profile);
   double slowest_ms = 0;
   uint64_t tokens = 0;
   for (ds_batch_item &item : items) {
@@ -111,10 +132,10 @@ std::vector<Case> cases(const Options &o) {
   std::vector<Case> list;
   for (uint32_t depth : o.depth)
     for (uint32_t tokens : o.prefill)
-      if (tokens) list.push_back({"prefill", tokens, depth, 1, {}});
+      if (tokens) list.push_back({"prefill", tokens, depth, 1});
   const uint32_t decode = o.max_tokens ? o.max_tokens : 64;
   for (uint32_t depth : o.depth)
-    for (uint32_t batch : o.batch) list.push_back({"decode", decode, depth, batch, {}});
+    for (uint32_t batch : o.batch) list.push_back({"decode", decode, depth, batch});
   return list;
 }
 
@@ -143,10 +164,8 @@ void write_case(Writer *json, const Case &c, double share, bool profile) {
     json->Double(share);
   }
   if (profile) {
-    json->Key("repetitions");
-    json->StartArray();
-    for (double rate : c.rates) json->Double(rate);
-    json->EndArray();
+    json->Key("profile");
+    write_profile(json, c.profile);
   }
   json->EndObject();
 }
@@ -195,7 +214,7 @@ void write_trace(Writer *json, const Host &host, ds_model *model) {
   json->EndObject();
 }
 
-std::string as_lines(const std::vector<Case> &list, double bandwidth, uint64_t token_bytes) {
+std::string as_lines(const std::vector<Case> &list, double bandwidth, uint64_t token_bytes, bool profile) {
   std::string out;
   char line[160];
   std::snprintf(line, sizeof line, "read bandwidth %.1f GB/s, weights read per token %.2f GB\n", bandwidth / 1e9,
@@ -211,6 +230,7 @@ std::string as_lines(const std::vector<Case> &list, double bandwidth, uint64_t t
       out += line;
     }
     out += '\n';
+    if (profile) out += profile_lines(c.profile);
   }
   return out;
 }
@@ -233,7 +253,7 @@ int run_bench(const Options &options) {
                                             : decode_rate(host, model.get(), c, vocab, run + 1));
   const double bandwidth = read_bandwidth(options.threads);
   if (!options.json && !options.fim_trace) {
-    write_out(as_lines(list, bandwidth, token_bytes));
+    write_out(as_lines(list, bandwidth, token_bytes, options.profile));
     return 0;
   }
   rapidjson::StringBuffer buffer;

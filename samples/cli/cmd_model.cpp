@@ -81,7 +81,7 @@ int pack(const Options &options, const std::vector<ds_option> &list) {
 
 int run_info(const Options &options) {
   const Host host(options);
-  const Handle<ds_model> model = open_model(host, options);
+  const Handle<ds_model> model = open_model(host, options, DS_MODEL_NO_WEIGHTS);
   Error error;
   ds_info *info = nullptr;
   check(ds_model_info(model.get(), &info, &error), error);

@@ -16,7 +16,7 @@ std::string join(const std::vector<uint32_t> &ids, bool json) {
 int run_tokenize(const Options &options) {
   const std::string input = read_file("-");
   const Host host(options);
-  const Handle<ds_model> model = open_model(host, options);
+  const Handle<ds_model> model = open_model(host, options, DS_MODEL_NO_WEIGHTS);
   const uint32_t flags = options.special ? DS_TEXT_PARSE_SPECIAL : DS_TEXT_NO_BOS;
   Error error;
   std::vector<uint32_t> ids(input.size() + 1);
@@ -31,7 +31,7 @@ int run_tokenize(const Options &options) {
 int run_detokenize(const Options &options) {
   const std::vector<uint32_t> ids = parse_ids(read_file("-"));
   const Host host(options);
-  const Handle<ds_model> model = open_model(host, options);
+  const Handle<ds_model> model = open_model(host, options, DS_MODEL_NO_WEIGHTS);
   const uint32_t flags = options.special ? DS_TEXT_KEEP_SPECIAL : 0;
   Error error;
   uint64_t size = 0;

@@ -108,11 +108,16 @@ void fill(const Host &host, const Options &options, ModelRequest *request) {
   o.map_mode = options.map == "always" ? DS_MAP_ALWAYS : options.map == "never" ? DS_MAP_NEVER : DS_MAP_AUTO;
   o.cancel = host.cancel();
   o.progress = options.quiet ? nullptr : show_progress;
+  request->profile.key = "profile";
+  request->profile.value = 1;
+  o.options = &request->profile;
+  o.n_options = options.profile ? 1 : 0;
 }
 
-Handle<ds_model> open_model(const Host &host, const Options &options) {
+Handle<ds_model> open_model(const Host &host, const Options &options, uint32_t flags) {
   ModelRequest request;
   fill(host, options, &request);
+  request.options.flags |= flags;
   Error error;
   ds_model *model = nullptr;
   const ds_status status = ds_model_open(host.runtime(), &request.options, &model, &error);

@@ -54,12 +54,14 @@ class Host {
   Handle<ds_cancel> cancel_;
 };
 
-Handle<ds_model> open_model(const Host &host, const Options &options);
+// flags: DS_MODEL_*, beside what the options ask for.
+Handle<ds_model> open_model(const Host &host, const Options &options, uint32_t flags = 0);
 Handle<ds_session> new_session(ds_model *model);
 
 // Fills ds_model_options and the source it points to; both must outlive the call that uses them.
 struct ModelRequest {
   ds_source_path source;
+  ds_option profile;
   ds_model_options options;
 };
 void fill(const Host &host, const Options &options, ModelRequest *request);

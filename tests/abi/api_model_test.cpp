@@ -72,10 +72,11 @@ std::string text(const ds_info *info, const char *key) {
   return {view.data, view.size};
 }
 
-// The model file as a host's archive has it; notices when two reads overlap.
+// The model file as a host's archive has it; notices when two reads overlap, and how much is read.
 struct Archive {
   std::string bytes = model_bytes();
   std::atomic<int> reading{0}, overlaps{0}, open_files{0}, frees{0};
+  std::atomic<uint64_t> bytes_read{0};
   ds_source_io record(uint32_t flags) {
     ds_source_io io{};
     io.head.struct_size = sizeof io;
@@ -95,6 +96,7 @@ struct Archive {
     io.read_at = [](void *user, void *, uint64_t offset, void *into, uint64_t size) -> ds_status {
       auto *self = static_cast<Archive *>(user);
       if (self->reading++) ++self->overlaps;
+      self->bytes_read += size;
       std::memcpy(into, self->bytes.data() + offset, size);
       --self->reading;
       return DS_OK;
@@ -241,6 +243,39 @@ TEST_CASE("plans tell what opening takes") {
   ds_info_release(plan);
   ds_model *model = nullptr;
   CHECK(ds_model_open(runtime, &options, &model, &error) == DS_E_BUDGET);
+  end(runtime);
+}
+
+TEST_CASE("a model without its weights has facts and text, and fits where they do not") {
+  ds_runtime *runtime = new_runtime();
+  ds_error error = fresh_error();
+  Archive archive;
+  const ds_source_io io = archive.record(DS_IO_CONCURRENT);
+  ds_model_options options = model_options(&io.head);
+  options.ram_budget = 1000;
+  ds_info *info = nullptr;
+  require(ds_model_plan(runtime, &options, &info, &error), error);
+  CHECK(number(info, "fits") == 0);
+  ds_info_release(info);
+  options.flags |= DS_MODEL_NO_WEIGHTS;
+  ds_model *model = nullptr;
+  require(ds_model_open(runtime, &options, &model, &error), error);
+  CHECK(archive.bytes_read < archive.bytes.size() / 50);
+  uint32_t ids[4] = {};
+  uint64_t n = 0;
+  require(ds_tokenize(model, "int", 3, DS_TEXT_NO_BOS, nullptr, ids, 4, &n, &error), error);
+  CHECK(n == 3);
+  require(ds_model_info(model, &info, &error), error);
+  CHECK(number(info, "layers") > 0);
+  CHECK(text(info, "fingerprint").size() == 64);
+  CHECK(text(info, "backend") == "ref");
+  ds_info_release(info);
+  ds_session *session = nullptr;
+  CHECK(ds_session_create(model, nullptr, &session, &error) == DS_E_UNSUPPORTED);
+  CHECK(std::string(error.message).find("without its weights") != std::string::npos);
+  ds_model_release(model);
+  options.backend = {"nosuch", DS_STRLEN};  // what is asked for by name is needed all the same
+  CHECK(ds_model_open(runtime, &options, &model, &error) == DS_E_NO_DEVICE);
   end(runtime);
 }
 

@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "base/half.h"
+#include "graph/builder.h"
 #include "sdk/exact_math.h"
 #include "sdk/kv.h"
+#include "sdk/objects.h"
 #include "sdk/sampler.h"
 #include "sdk/stored.h"
 
@@ -40,6 +42,35 @@ dsb_sampler_desc warm(float top_p) {
 }
 
 }  // namespace
+
+// Two machines with other versions of a vendor library give other bits, but for what the library has no part in.
+TEST_CASE("numerics: a vendor library's name counts unless the mode is deterministic") {
+  const Kernel kernels[] = {{graph::Op::kInputHidden, "rows", nullptr}, {graph::Op::kGatherRows, "rows", nullptr}};
+  const Backend backend{"fake", "1", "CPU", 1, 1, 1u << DSB_ACT_NATIVE, kernels};
+  graph::GraphBuilder b("nothing");
+  b.output_hidden(b.gather_rows(b.input_hidden(8)));
+  auto made = b.finish();
+  REQUIRE(made.ok());
+  const std::string bytes = graph::serialize(*made);
+  const auto numerics = [&](const char *library, uint32_t flags) {
+    Instance instance(backend);
+    instance.library = library;
+    dsb_plan_options options{};
+    options.struct_size = sizeof options;
+    options.flags = flags;
+    options.max_rows = options.max_seqs = options.max_blocks_per_seq = options.max_logit_rows = options.block_tokens =
+        1;
+    options.kv_format = DSB_KV_F32;
+    auto layout =
+        Layout::plan(instance, nullptr, {reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size()}, options);
+    REQUIRE_MESSAGE(layout.ok(), layout.status().message());
+    const std::unique_ptr<Layout> owned(*layout);
+    return owned->numerics_id;
+  };
+  CHECK(numerics("vendor 1.0", 0) == numerics("vendor 1.0", 0));
+  CHECK(numerics("vendor 1.0", 0) != numerics("vendor 1.1", 0));
+  CHECK(numerics("vendor 1.0", DSB_PLAN_DETERMINISTIC) == numerics("", DSB_PLAN_DETERMINISTIC));
+}
 
 TEST_CASE("exact_exp: within two units of the last place, and at the ends of the range") {
   for (double x = -700; x < 709; x += 0.0937) CHECK(ulps(exact_exp(x), std::exp(x)) <= 2);

@@ -262,6 +262,23 @@ def test_bench_reports_what_was_asked():
         assert ("share_of_read_bandwidth" in case) == (case["case"] == "decode" and case["batch"] == 1)
 
 
+def test_bench_measures_what_a_case_says_and_tells_where_its_time_goes():
+    args = ("bench", "--model", MODEL, "-p", 64, "-n", 4, "-d", 300, "--batch", 2, "-r", 2, "--profile")
+    for backend in ("ref", "onednn"):
+        prefill, decode = json.loads(ds(*args, "--backend", backend, "--json"))["cases"]
+        assert prefill["profile"]["rows"] == 2 * 64, prefill  # not the 300 of the context before
+        assert decode["profile"]["rows"] == 2 * 2 * 5, decode  # the context's last token, then 4
+        for case in (prefill, decode):
+            ops = case["profile"]["ops"]
+            assert {"embed", "mla_attention", "moe_experts", "lm_head", "other"} <= ops.keys() and "copy" not in ops
+            assert abs(sum(op["share"] for op in ops.values()) - 1) < 0.01, ops
+            whole = sum(op["ms_per_step"] for op in ops.values())
+            assert abs(whole - case["profile"]["ms_per_step"]) < 0.01 * whole + 0.01, case
+        assert "sample" in decode["profile"]["ops"] and "sample" not in prefill["profile"]["ops"]
+    assert b"ms a step" in ds(*args)
+    assert "profile" not in ds(*args[:-1], "--json").decode()
+
+
 def test_bench_types_into_a_file():
     out = json.loads(ds("bench", "--model", MODEL, "-p", 0, "-n", 1, "-r", 1, "--fim-trace", "--json"))
     kinds = out["fim_trace"]

@@ -23,6 +23,8 @@ namespace Deepseam
     public bool Deterministic;
     /// <summary>No prefix is kept or looked up.</summary>
     public bool NoCache;
+    /// <summary>Facts and text only: weights are not read, sessions are DS_E_UNSUPPORTED.</summary>
+    public bool NoWeights;
     public MapMode MapMode;
     public KvFormat KvFormat;
     /// <summary>Tokens; 0: the model's, as far as the budgets hold it.</summary>
@@ -47,7 +49,8 @@ namespace Deepseam
       var native = new ds_model_options
       {
         struct_size = (uint)sizeof(ds_model_options),
-        flags = (Deterministic ? DS_MODEL_DETERMINISTIC : 0) | (NoCache ? DS_MODEL_NO_CACHE : 0),
+        flags = (Deterministic ? DS_MODEL_DETERMINISTIC : 0) | (NoCache ? DS_MODEL_NO_CACHE : 0) |
+                (NoWeights ? DS_MODEL_NO_WEIGHTS : 0),
         source = Source.Fill(arena),
         backend = arena.Text(Backend),
         devices = arena.Ids(Devices),

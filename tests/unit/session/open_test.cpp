@@ -19,6 +19,25 @@ TEST_CASE("a plan says what open then does") {
   CHECK(model->plan().n_blocks == planned.plan.n_blocks);
 }
 
+// What a run may touch: the total is for one whole context; a pool that the cache could fill is told beside it.
+TEST_CASE("a plan's total is what a context takes, the cache's share of the pool stands beside it") {
+  Rig rig;
+  OpenOptions options = Rig::tiny("lite");
+  const ModelPlan with = must(plan_model(*rig.runtime, options)).plan;
+  CHECK(with.kv_bytes + with.cache_bytes == with.n_blocks * 64 * with.kv_bytes_per_token);
+  CHECK(with.kv_bytes >= 512 * with.kv_bytes_per_token);
+  CHECK(with.cache_bytes > with.kv_bytes);
+  options.no_cache = true;
+  const ModelPlan without = must(plan_model(*rig.runtime, options)).plan;
+  CHECK(without.cache_bytes == 0);
+  CHECK(without.total_bytes == with.total_bytes);
+  options.no_cache = false;
+  options.ram_budget = with.total_bytes + with.cache_bytes / 2;
+  const ModelPlan tight = must(plan_model(*rig.runtime, options)).plan;
+  CHECK(tight.fits);
+  CHECK(tight.total_bytes + tight.cache_bytes <= options.ram_budget);
+}
+
 TEST_CASE("what does not fit is said before loading") {
   Rig rig;
   OpenOptions options = Rig::tiny("lite");

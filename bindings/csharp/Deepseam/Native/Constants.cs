@@ -79,6 +79,7 @@ namespace Deepseam.Native
     public const uint DS_KV_Q8 = 4u;
     public const uint DS_MODEL_DETERMINISTIC = 1u;
     public const uint DS_MODEL_NO_CACHE = 2u;
+    public const uint DS_MODEL_NO_WEIGHTS = 4u;
     public const uint DS_PRIORITY_BALANCED = 0u;
     public const uint DS_PRIORITY_BACKGROUND = 1u;
     public const uint DS_PRIORITY_INTERACTIVE = 2u;
