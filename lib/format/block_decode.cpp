@@ -79,9 +79,8 @@ struct ScaleMin {
   float scale, minimum;
 };
 ScaleMin scale_min(const uint8_t *packed, int group) {
-  if (group < 4) return {static_cast<float>(packed[group] & 63), static_cast<float>(packed[group + 4] & 63)};
-  return {static_cast<float>((packed[group + 4] & 15) | packed[group - 4] >> 6 << 4),
-          static_cast<float>(packed[group + 4] >> 4 | packed[group] >> 6 << 4)};
+  const GroupScale by = q4_k_group(packed, group);
+  return {static_cast<float>(by.scale), static_cast<float>(by.minimum)};
 }
 
 void decode_q4_k(const uint8_t *in, float *out) {
@@ -180,6 +179,13 @@ void decode_levels(const uint8_t *in, float *out) {
 }
 
 }  // namespace
+
+GroupScale q4_k_group(const uint8_t *packed, int group) {
+  const auto byte = [](int value) { return static_cast<uint8_t>(value); };
+  if (group < 4) return {byte(packed[group] & 63), byte(packed[group + 4] & 63)};
+  return {byte((packed[group + 4] & 15) | packed[group - 4] >> 6 << 4),
+          byte(packed[group + 4] >> 4 | packed[group] >> 6 << 4)};
+}
 
 DecodeBlock stored_block_decoder(DType dtype) {
   switch (dtype) {

@@ -1,4 +1,4 @@
-// Blocks of the formats that only files hold (dtype.def), to float32: one function a format.
+// Blocks of the formats that come from GGUF files (dtype.def), to float32: one function a format.
 //
 // Values are bit for bit those of the format's reference implementation: products and sums are taken in its order. Any
 // bytes are a block; scales that are infinite or NaN give such numbers, and every index into a table is masked.
@@ -26,13 +26,19 @@ namespace deepseam {
 // in[block bytes] to out[block elements].
 using DecodeBlock = void (*)(const uint8_t *in, float *out);
 
-// nullptr for formats that are not in the list as DS_STORED_DTYPE.
+// nullptr for formats that are not in the list as DS_STORED_DTYPE, except Q4_1, which is decoded here too.
 DecodeBlock stored_block_decoder(DType dtype);
 
 // Blocks whose numbers are one scale times int8 levels per 32 elements: IQ2_XXS, IQ3_XXS, IQ3_S, IQ4_NL, IQ4_XS, IQ1_S,
 // Q5_0, MXFP4. in[block bytes] to scales[block elements / 32] and levels[block elements]; level * scale is the value.
 using DecodeLevels = void (*)(const uint8_t *in, float *scales, int8_t *levels);
 DecodeLevels stored_level_decoder(DType dtype);  // nullptr for the others
+
+// Scale and minimum of eight groups of 32 in Q4_K, as its 12 packed bytes have them.
+struct GroupScale {
+  uint8_t scale, minimum;
+};
+GroupScale q4_k_group(const uint8_t *packed, int group);
 
 // block_decode_iq.cpp; IQ1_M has no scale of its own for 32 elements and is not among the second.
 void decode_iq2_xxs(const uint8_t *in, float *out);

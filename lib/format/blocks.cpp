@@ -325,7 +325,8 @@ uint64_t first_not_finite(const float *values, uint64_t n) {
 }
 
 Status encode_rows(DType dtype, const float *rows, uint64_t n_rows, uint64_t cols, uint8_t *out, const RowsName &name) {
-  if (dtype == DType::kI32 || compute_dtype(dtype) != dtype || dtype_info(dtype).dtype == DType::kNone)
+  if (dtype == DType::kI32 || dtype == DType::kQ4_1 || compute_dtype(dtype) != dtype ||
+      dtype_info(dtype).dtype == DType::kNone)
     return fail(DS_E_UNSUPPORTED, "format", "tensor '%s': numbers cannot be stored as %s", name.tensor,
                 dtype_info(dtype).name);
   const float limit = largest_of(dtype);

@@ -92,6 +92,8 @@ Result<GgufFile> GgufReader::read() {
   directory.tensors.reserve(static_cast<size_t>(std::min<uint64_t>(n_tensors_, kMaxTensors)));
   for (uint64_t i = 0; i < n_tensors_; ++i) DS_TRY(read_info());
   DS_TRY(check_ranges());
+  bytes_.resize(at_);  // not what was read ahead
+  bytes_.shrink_to_fit();
   file_.metadata.bytes_ = std::make_shared<const std::vector<uint8_t>>(std::move(bytes_));
   directory.sources.push_back(std::move(source_));
   return std::move(file_);

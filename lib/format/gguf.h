@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -54,6 +55,7 @@ class GgufMetadata {
   std::vector<int32_t> integers(std::string_view key) const;
   bool has(std::string_view key) const;
   size_t size() const { return values_.size(); }
+  std::span<const uint8_t> bytes() const { return *bytes_; }  // the header as it is in the file
 
  private:
   friend class GgufReader;

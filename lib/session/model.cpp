@@ -132,6 +132,8 @@ Facts Model::facts() const {
   facts.add("device", plan_.device_name);
   facts.add("weights.bytes", plan_.weight_bytes + plan_.mapped_bytes);
   facts.add("weights.type", weight_type_);
+  facts.add("weights.stored_bytes", plan_.stored_bytes);
+  facts.add("weights.repacked_bytes", plan_.remade_bytes);
   facts.add("kv.bytes_per_token", plan_.kv_bytes_per_token);
   facts.add("bytes.total", plan_.total_bytes);
   facts.add("bytes_per_token", plan_.bytes_per_token);

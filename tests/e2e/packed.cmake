@@ -3,3 +3,7 @@ if(TARGET ds AND TARGET model_tool AND TARGET ds_backend_onednn)
   ds_python_test(packed_engine_test SCRIPT ${CMAKE_CURRENT_LIST_DIR}/packed_engine_test.py LABELS e2e TINY
                  ARGS $<TARGET_FILE:ds> $<TARGET_FILE:model_tool>)
 endif()
+if(TARGET ds AND TARGET model_tool AND TARGET ds_backend_onednn)
+  ds_python_test(gguf_test SCRIPT ${CMAKE_CURRENT_LIST_DIR}/gguf_test.py LABELS e2e TINY
+                 ARGS $<TARGET_FILE:ds> $<TARGET_FILE:model_tool>)
+endif()

@@ -137,7 +137,7 @@ TEST_CASE("what backends get is close, and finite or refused") {
     CAPTURE(dtype_info(dtype).name);
     const DTypeInfo info = dtype_info(dtype);
     const DType to = compute_dtype(dtype);
-    CHECK((to == DType::kQ8_0 || to == DType::kQ4_0));
+    CHECK((to == DType::kQ8_0 || to == DType::kQ4_0 || to == DType::kQ4_1));
     const auto bytes = noise(11, info.block_bytes * 200);
     std::vector<float> before(info.block_elements), after(info.block_elements);
     std::vector<uint8_t> packed(row_bytes(to, info.block_elements));

@@ -73,7 +73,7 @@ def check_decoding(name):
 
 
 EXACT = {"Q5_0", "IQ4_NL", "TQ1_0", "TQ2_0", "MXFP4"}
-COPIED = {"Q4_0", "Q8_0"}
+COPIED = {"Q4_0", "Q4_1", "Q8_0"}
 
 
 def check_repacking(name):
@@ -82,7 +82,7 @@ def check_repacking(name):
     blocks = blocks_of(name, size)[:1000]
     before = np.frombuffer(tool("decode", name, elements, blocks), np.float32).astype(np.float64)
     packed = tool("repack", name, elements, blocks)
-    to = "Q4_0" if name.startswith("TQ") or name == "Q4_0" else "Q8_0"
+    to = {"TQ1_0": "Q4_0", "TQ2_0": "Q4_0", "Q4_0": "Q4_0", "Q4_1": "Q4_1", "Q4_K": "Q4_1"}.get(name, "Q8_0")
     after = np.frombuffer(tool("decode", to, elements, np.frombuffer(packed, np.uint8)), np.float32).astype(np.float64)
     error = np.sqrt(np.mean((after - before) ** 2) / np.mean(before ** 2))
     print(f"{name} to {to}: relative error {error:.2e}")
