@@ -1,4 +1,4 @@
-"""GGUF files of every tensor type and layout through both backends, judged by the oracle: gguf_test.py DS MODEL_TOOL
+"""GGUF files of every tensor type and layout through both backends, judged by the oracle: gguf_test.py DS MODEL_TOOL EMBEDDED
 
 The oracle runs on the numbers that the Python package `gguf` reads from the same file. Where a type loses nothing on its
 way to a backend, the float32 limits of the oracle's README hold against them. Where it is repacked with a rounding, they
@@ -24,10 +24,10 @@ import gguf_files  # noqa: E402
 import make_tiny  # noqa: E402
 from oracle import Model, Weights, compare, load_config, record  # noqa: E402
 
-DS, TOOL = sys.argv[1], sys.argv[2]
+DS, TOOL, EMBEDDED = sys.argv[1:4]
 TINY = Path(os.environ["DS_TINY_DIR"])
 FLOAT, INT8, INT8_DENSE = {"max_abs": 5e-4, "kl_max": 1e-8}, {"kl_median": 0.03}, {"kl_max": 0.04}
-EXACT = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_0", "IQ4_NL", "MXFP4", "TQ1_0", "TQ2_0")
+EXACT = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "IQ4_NL", "MXFP4", "TQ1_0", "TQ2_0")
 PLAIN = ("F32", "F16", "BF16")
 # Rows of 256 in every projection, so that K-quants and IQ types are really used.
 WIDE = dict(hidden_size=256, kv_lora_rank=256, v_head_dim=64, intermediate_size=512, moe_intermediate_size=256, n_routed_experts=4, num_experts_per_tok=2, num_hidden_layers=2, vocab_size=256)
@@ -88,6 +88,9 @@ class Case:
             figures = compare(wanted, got)
             good &= within(figures, int8 if backend == "onednn" and kind not in PLAIN else FLOAT)
             line.append(f"{backend} max {figures['max_abs']:.1e} kl {figures['kl_max']:.1e}")
+        if kind in ("Q4_K", "IQ3_S"):  # its blocks as they are, in our own container
+            subprocess.run([DS, "pack", "--model", path, "--out", folder / "x.dsm", "--quiet"], check=True)
+            good &= (logits(folder / "x.dsm", "ref", self.ids, folder / "y.npy") == logits(path, "ref", self.ids, folder / "x.npy")).all()
         print("ok    " if good else "FAILED", self.folder.name, kind, layout, *leave_out, "-", ", ".join(line), flush=True)
         return not good
 
@@ -110,6 +113,11 @@ def main():
         for layout in ("old", "new"):
             failed += case.judge("F32", layout)
     failed += Case(TINY / "v3-bf16").judge("F32", "new", ("expert_gating_func", "yarn_log_multiplier"))
+    with tempfile.TemporaryDirectory() as folder:  # the model that ships, as its numbers
+        subprocess.run([TOOL, "export", EMBEDDED, folder], check=True)
+        case = Case(Path(folder))
+        for kind, layout in (("F16", "new"), ("Q8_0", "old"), ("Q4_0", "fused")):
+            failed += case.judge(kind, layout)
     return failed != 0
 
 
