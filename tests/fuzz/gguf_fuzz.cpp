@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const std::vector<uint8_t> file(data, data + size);
   auto source = open_memory("fuzz.gguf", file);
   if (!source.ok()) return 0;
-  const auto gguf = open_gguf(source.value());
+  auto gguf = open_gguf(source.value());
   if (!gguf.ok()) {
     if (gguf.status().message()[0] == 0) __builtin_trap();  // every failure has a sentence
     return 0;

@@ -63,7 +63,7 @@ GgufBuilder model(const Wish &wish) {
 }
 
 GgufConfig read(const GgufBuilder &builder) {
-  const auto file = open_gguf(memory_source("x.gguf", builder.file()));
+  auto file = open_gguf(memory_source("x.gguf", builder.file()));
   REQUIRE(file.ok());
   auto config = read_gguf_config(*file, "x.gguf");
   INFO(config.status().message());
@@ -72,9 +72,9 @@ GgufConfig read(const GgufBuilder &builder) {
 }
 
 void check_refused(const GgufBuilder &builder, const char *part) {
-  const auto file = open_gguf(memory_source("x.gguf", builder.file()));
+  auto file = open_gguf(memory_source("x.gguf", builder.file()));
   REQUIRE(file.ok());
-  const auto config = read_gguf_config(*file, "x.gguf");
+  auto config = read_gguf_config(*file, "x.gguf");
   REQUIRE_FALSE(config.ok());
   CHECK_EQ(config.status().code(), DS_E_MODEL);
   INFO(config.status().message());
@@ -159,12 +159,12 @@ TEST_CASE("a missing multiplier is told by the shape or the name, or not at all"
 
 TEST_CASE("a model opens from a file and from a folder with it") {
   const std::string bytes = model({}).file();
-  const auto lone = open_model_files(memory_source("x.gguf", bytes));
+  auto lone = open_model_files(memory_source("x.gguf", bytes));
   REQUIRE(lone.ok());
   CHECK_EQ(lone->kind, ModelKind::kGguf);
   auto folder = std::make_shared<test::MemoryFolder>();
   folder->files["x.gguf"] = bytes;
-  const auto found = open_model_files(folder);
+  auto found = open_model_files(folder);
   REQUIRE(found.ok());
   CHECK_EQ(found->path, "mem/x.gguf");
   CHECK(found->config == lone->config);

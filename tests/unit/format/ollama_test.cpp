@@ -56,8 +56,7 @@ struct Models {
 }  // namespace
 
 TEST_CASE("a manifest names its model and parameters") {
-  const auto found =
-      read(manifest(layer("template", "x") + "," + layer("model", kModel) + "," + layer("params", kParams)));
+  auto found = read(manifest(layer("template", "x") + "," + layer("model", kModel) + "," + layer("params", kParams)));
   REQUIRE(found.ok());
   REQUIRE(found->has_value());
   CHECK_EQ((*found)->model, kModel);
@@ -66,7 +65,7 @@ TEST_CASE("a manifest names its model and parameters") {
 
 TEST_CASE("other files are no manifests") {
   for (const char *text : {"{}", "[]", "{\"layers\":[]}", "{\"schemaVersion\":1,\"layers\":[]}", "{", "GGUF"}) {
-    const auto found = read(text);
+    auto found = read(text);
     REQUIRE(found.ok());
     CHECK_FALSE(found->has_value());
   }
@@ -75,7 +74,7 @@ TEST_CASE("other files are no manifests") {
 TEST_CASE("digests that would leave the folder are refused") {
   for (const std::string &digest : {std::string("../../etc/passwd"), std::string(), std::string(63, 'a'),
                                     std::string(65, 'a'), std::string(63, 'a') + "/", std::string(64, 'G')}) {
-    const auto found = read(manifest(layer("model", digest)));
+    auto found = read(manifest(layer("model", digest)));
     REQUIRE_FALSE(found.ok());
     CHECK_EQ(found.status().code(), DS_E_FORMAT);
   }
@@ -85,7 +84,7 @@ TEST_CASE("digests that would leave the folder are refused") {
 }
 
 TEST_CASE("parameters become defaults; what is none of ours is ignored") {
-  const auto found = parse_ollama_parameters("p", R"({"stop":"x","temperature":1,"top_k":40,"top_p":0.9,"min_p":0.1,
+  auto found = parse_ollama_parameters("p", R"({"stop":"x","temperature":1,"top_k":40,"top_p":0.9,"min_p":0.1,
     "repeat_penalty":1.1,"num_ctx":4096,"num_predict":-1})");
   REQUIRE(found.ok());
   CHECK_EQ(found->stop_strings, std::vector<std::string>{"x"});
@@ -102,7 +101,7 @@ TEST_CASE("NAME:TAG under a folder of models, and the manifest itself") {
   for (const char *name : {"coder:16b", "coder", "someone/coder:lite", "example.org/team/coder:lite",
                            "manifests/registry.ollama.ai/library/coder/16b"}) {
     CAPTURE(name);
-    const auto files = models.open(name);
+    auto files = models.open(name);
     INFO(files.status().message());
     REQUIRE(files.ok());
     CHECK_EQ(files->kind, ModelKind::kGguf);
@@ -115,7 +114,7 @@ TEST_CASE("NAME:TAG under a folder of models, and the manifest itself") {
 TEST_CASE("what is missing is named") {
   const Models models;
   const auto check = [&](const char *name, const char *part) {
-    const auto files = models.open(name);
+    auto files = models.open(name);
     REQUIRE_FALSE(files.ok());
     CHECK_EQ(files.status().code(), DS_E_NOT_FOUND);
     INFO(files.status().message());

@@ -45,7 +45,7 @@ struct Numbers {
 TEST_CASE("every role is found under GGUF's name") {
   const Config config = tiny_config();
   const TensorDirectory directory = gguf_directory(config);
-  const auto map = bind_weights(config, directory, "m.gguf");
+  auto map = bind_weights(config, directory, "m.gguf");
   INFO(map.status().message());
   REQUIRE(map.ok());
   CHECK_EQ(map->find("layers.1.experts.gate")->parts[0]->name, "blk.1.ffn_gate_exps.weight");
@@ -56,11 +56,11 @@ TEST_CASE("every role is found under GGUF's name") {
 
 TEST_CASE("formats that only files hold are bound as what backends get") {
   const Config config = tiny_config();
-  const TensorDirectory directory = gguf_directory(config, DType::kQ4_K);
-  const auto map = bind_weights(config, directory, "m.gguf");
+  const TensorDirectory directory = gguf_directory(config, DType::kQ5_K);
+  auto map = bind_weights(config, directory, "m.gguf");
   REQUIRE(map.ok());
   const WeightBinding *o = map->find("layers.0.o");
-  CHECK_EQ(o->dtype, DType::kQ4_K);
+  CHECK_EQ(o->dtype, DType::kQ5_K);
   CHECK_EQ(o->compute(), DType::kQ8_0);
   CHECK(o->is_remade());
   CHECK_FALSE(map->find("final_norm")->is_remade());
@@ -71,7 +71,7 @@ TEST_CASE("a missing tensor is named as the file would call it") {
   const Config config = tiny_config();
   TensorDirectory directory = gguf_directory(config);
   remove(&directory, "blk.1.ffn_down_exps.weight");
-  const auto map = bind_weights(config, directory, "m.gguf");
+  auto map = bind_weights(config, directory, "m.gguf");
   REQUIRE_FALSE(map.ok());
   CHECK_EQ(map.status().code(), DS_E_MODEL);
   CHECK_NE(std::string(map.status().message()).find("blk.1.ffn_down_exps.weight is missing"), std::string::npos);
@@ -88,7 +88,7 @@ TEST_CASE("experts one by one, and gate and up in one") {
   remove(&directory, "blk.1.ffn_gate_exps.weight");
   remove(&directory, "blk.1.ffn_up_exps.weight");
   add_tensor(&directory, "blk.1.ffn_gate_up_exps.weight", DType::kBF16, {e, 2 * i, h});
-  const auto map = bind_weights(config, directory, "m.gguf");
+  auto map = bind_weights(config, directory, "m.gguf");
   INFO(map.status().message());
   REQUIRE(map.ok());
   CHECK_EQ(map->find("layers.1.experts.down")->parts.size(), e);
@@ -122,7 +122,7 @@ TEST_CASE("kv_b from transposed keys and values, whatever the shape they are wri
         numbers.add(block + "attn_v_b.weight", DType::kF32, shape(dv, r), values);
       }
       numbers.finish();
-      const auto map = bind_weights(config, numbers.directory, "m.gguf");
+      auto map = bind_weights(config, numbers.directory, "m.gguf");
       INFO(map.status().message());
       REQUIRE(map.ok());
       const WeightBinding *kv_b = map->find("layers.0.kv_b");
