@@ -132,6 +132,9 @@ void float_tile(const Matrix &w, uint64_t tile, const float *const *x, float *co
 #if defined(__AVX2__) && !defined(__AVX512F__)
 
 inline __m256i bytes_at(const void *from) { return _mm256_loadu_si256(static_cast<const __m256i *>(from)); }
+inline __m256 eight_halves(const void *from) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i *>(from)));
+}
 // A sum is taken here and nowhere else. Without it GCC takes all of a block's products first and adds them up later,
 // which is twice as many values as there are registers: 134 against 195 GFLOP/s (docs/measured.md).
 inline void keep(__m256i &v) { __asm__("" : "+x"(v)); }
@@ -209,18 +212,13 @@ void quant_tile(const Matrix &w, uint64_t tile, const QuantRow *x, float *const 
     else
       block_q4<kRows, kLeast>(at + kLanes * (kLeast ? 4 : 2), block, x, sum);
     for (uint32_t half = 0; half < 2; ++half) {
-      const __m256 scale = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(at + 16 * half)));
+      const __m256 scale = eight_halves(at + 16 * half);
       for (uint32_t m = 0; m < kRows; ++m) {
         const __m256 factor = _mm256_mul_ps(scale, _mm256_set1_ps(x[m].scale[block]));
         total[half][m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[half][m]), factor, total[half][m]);
-      }
-      if constexpr (kLeast) {
-        const auto *halves = reinterpret_cast<const __m128i *>(at + kLanes * 2 + 16 * half);
-        const __m256 least = _mm256_cvtph_ps(_mm_loadu_si128(halves));
-        for (uint32_t m = 0; m < kRows; ++m) {
-          const float of_row = x[m].scale[block] * static_cast<float>(x[m].sum[block]);
-          total[half][m] = _mm256_fmadd_ps(least, _mm256_set1_ps(of_row), total[half][m]);
-        }
+        if constexpr (!kLeast) continue;
+        const __m256 row = _mm256_set1_ps(x[m].scale[block] * static_cast<float>(x[m].sum[block]));
+        total[half][m] = _mm256_fmadd_ps(eight_halves(at + kLanes * 2 + 16 * half), row, total[half][m]);
       }
     }
   }
@@ -254,13 +252,8 @@ void quant_tile(const Matrix &w, uint64_t tile, const QuantRow *x, float *const 
   const uint8_t *at = w.data + tile * tile_bytes(kPack, w.cols);
   F32x16 total[kRows] = {};
   for (uint64_t block = 0; block < blocks(w.cols); ++block) {
-    const F32x16 scale = f16_lanes(at);
-    at += kLanes * 2;
-    F32x16 least = {};
-    if constexpr (kLeast) {
-      least = f16_lanes(at);
-      at += kLanes * 2;
-    }
+    const F32x16 scale = f16_lanes(at), least = kLeast ? f16_lanes(at + kLanes * 2) : F32x16{};
+    at += kLanes * (kLeast ? 4 : 2);
     I32x16 sum[kRows];
     for (uint32_t m = 0; m < kRows; ++m) sum[m] = I32x16{} - kOffset * x[m].sum[block];
     for (uint32_t word = 0; word < kWords; ++word, at += 64) {
@@ -275,11 +268,10 @@ void quant_tile(const Matrix &w, uint64_t tile, const QuantRow *x, float *const 
         }
       }
     }
-    for (uint32_t m = 0; m < kRows; ++m)
+    for (uint32_t m = 0; m < kRows; ++m) {
       total[m] += __builtin_convertvector(sum[m], F32x16) * (scale * x[m].scale[block]);
-    if constexpr (kLeast)
-      for (uint32_t m = 0; m < kRows; ++m)
-        total[m] += least * (x[m].scale[block] * static_cast<float>(x[m].sum[block]));
+      if constexpr (kLeast) total[m] += least * (x[m].scale[block] * static_cast<float>(x[m].sum[block]));
+    }
   }
   for (uint32_t m = 0; m < kRows; ++m) put_tile({total[m]}, y[m], tile, w.rows);
 }
