@@ -53,6 +53,8 @@ uint64_t tile_bytes(Pack pack, uint64_t cols) {
       return blocks(cols) * kLanes * (2 + 32);
     case Pack::kQ4:
       return blocks(cols) * kLanes * (2 + 16);
+    case Pack::kQ4Least:
+      return blocks(cols) * kLanes * (4 + 16);
   }
   return 0;
 }

@@ -132,6 +132,9 @@ void float_tile(const Matrix &w, uint64_t tile, const float *const *x, float *co
 #if defined(__AVX2__) && !defined(__AVX512F__)
 
 inline __m256i bytes_at(const void *from) { return _mm256_loadu_si256(static_cast<const __m256i *>(from)); }
+inline __m256 eight_halves(const void *from) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i *>(from)));
+}
 // A sum is taken here and nowhere else. Without it GCC takes all of a block's products first and adds them up later,
 // which is twice as many values as there are registers: 134 against 195 GFLOP/s (docs/measured.md).
 inline void keep(__m256i &v) { __asm__("" : "+x"(v)); }
@@ -144,8 +147,8 @@ inline __m256i four_columns(const int8_t *x) {
 // Sums of one block of 32 columns, lanes 0 to 7 and 8 to 15. Words are 64 bytes apart, so each word of activations is
 // spread over a register once.
 // 4 bits: a 16-bit sum takes all 16 products of its two columns of each word, 16 * 15 * 127 < 2^15. What nibbles are
-// above the stored numbers, 8 a column, is taken off with the row's own sum.
-template <uint32_t kRows>
+// above the stored numbers, 8 a column, is taken off with the row's own sum, unless the least value is stored.
+template <uint32_t kRows, bool kLeast>
 inline void block_q4(const uint8_t *at, uint64_t block, const QuantRow *x, __m256i (&sum)[2][kRows]) {
   const __m256i nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
   for (uint32_t m = 0; m < kRows; ++m) sum[0][m] = sum[1][m] = _mm256_setzero_si256();
@@ -167,8 +170,11 @@ inline void block_q4(const uint8_t *at, uint64_t block, const QuantRow *x, __m25
   }
   for (uint32_t m = 0; m < kRows; ++m)
     for (uint32_t half = 0; half < 2; ++half)
-      sum[half][m] = _mm256_sub_epi32(_mm256_madd_epi16(sum[half][m], ones),
-                                      _mm256_slli_epi32(_mm256_set1_epi32(x[m].sum[block]), 3));
+      if constexpr (kLeast)
+        sum[half][m] = _mm256_madd_epi16(sum[half][m], ones);
+      else
+        sum[half][m] = _mm256_sub_epi32(_mm256_madd_epi16(sum[half][m], ones),
+                                        _mm256_slli_epi32(_mm256_set1_epi32(x[m].sum[block]), 3));
 }
 
 // 8 bits: unsigned weights would overflow 16 bits, so magnitudes are multiplied and the activations take the signs.
@@ -194,7 +200,8 @@ inline void block_q8(const uint8_t *at, uint64_t block, const QuantRow *x, __m25
 // Integer sums per block of 32 columns, then one float product per block, in column order.
 template <Pack kPack, uint32_t kRows>
 void quant_tile(const Matrix &w, uint64_t tile, const QuantRow *x, float *const *y) {
-  constexpr uint64_t kBlockBytes = kLanes * (kPack == Pack::kQ8 ? 34 : 18);
+  constexpr bool kLeast = kPack == Pack::kQ4Least;
+  constexpr uint64_t kBlockBytes = kLanes * (kPack == Pack::kQ8 ? 34 : kLeast ? 20 : 18);
   const uint8_t *at = w.data + tile * blocks(w.cols) * kBlockBytes;
   __m256 total[2][kRows];
   for (uint32_t m = 0; m < kRows; ++m) total[0][m] = total[1][m] = _mm256_setzero_ps();
@@ -203,12 +210,15 @@ void quant_tile(const Matrix &w, uint64_t tile, const QuantRow *x, float *const 
     if constexpr (kPack == Pack::kQ8)
       block_q8<kRows>(at + kLanes * 2, block, x, sum);
     else
-      block_q4<kRows>(at + kLanes * 2, block, x, sum);
+      block_q4<kRows, kLeast>(at + kLanes * (kLeast ? 4 : 2), block, x, sum);
     for (uint32_t half = 0; half < 2; ++half) {
-      const __m256 scale = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(at + 16 * half)));
+      const __m256 scale = eight_halves(at + 16 * half);
       for (uint32_t m = 0; m < kRows; ++m) {
         const __m256 factor = _mm256_mul_ps(scale, _mm256_set1_ps(x[m].scale[block]));
         total[half][m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[half][m]), factor, total[half][m]);
+        if constexpr (!kLeast) continue;
+        const __m256 row = _mm256_set1_ps(x[m].scale[block] * static_cast<float>(x[m].sum[block]));
+        total[half][m] = _mm256_fmadd_ps(eight_halves(at + kLanes * 2 + 16 * half), row, total[half][m]);
       }
     }
   }
@@ -237,12 +247,13 @@ inline I32x16 dot4(I32x16 sum, U32x16 weights, const int8_t *x) {
 template <Pack kPack, uint32_t kRows>
 void quant_tile(const Matrix &w, uint64_t tile, const QuantRow *x, float *const *y) {
   constexpr uint32_t kWords = kPack == Pack::kQ8 ? 8 : 4;
-  constexpr int32_t kOffset = kPack == Pack::kQ8 ? 128 : 8;
+  constexpr bool kLeast = kPack == Pack::kQ4Least;
+  constexpr int32_t kOffset = kPack == Pack::kQ8 ? 128 : kLeast ? 0 : 8;
   const uint8_t *at = w.data + tile * tile_bytes(kPack, w.cols);
   F32x16 total[kRows] = {};
   for (uint64_t block = 0; block < blocks(w.cols); ++block) {
-    const F32x16 scale = f16_lanes(at);
-    at += kLanes * 2;
+    const F32x16 scale = f16_lanes(at), least = kLeast ? f16_lanes(at + kLanes * 2) : F32x16{};
+    at += kLanes * (kLeast ? 4 : 2);
     I32x16 sum[kRows];
     for (uint32_t m = 0; m < kRows; ++m) sum[m] = I32x16{} - kOffset * x[m].sum[block];
     for (uint32_t word = 0; word < kWords; ++word, at += 64) {
@@ -257,8 +268,10 @@ void quant_tile(const Matrix &w, uint64_t tile, const QuantRow *x, float *const 
         }
       }
     }
-    for (uint32_t m = 0; m < kRows; ++m)
+    for (uint32_t m = 0; m < kRows; ++m) {
       total[m] += __builtin_convertvector(sum[m], F32x16) * (scale * x[m].scale[block]);
+      if constexpr (kLeast) total[m] += least * (x[m].scale[block] * static_cast<float>(x[m].sum[block]));
+    }
   }
   for (uint32_t m = 0; m < kRows; ++m) put_tile({total[m]}, y[m], tile, w.rows);
 }
@@ -301,6 +314,8 @@ void matmul_q(const Matrix &w, uint64_t first, uint64_t count, const QuantRow *x
   for (uint64_t tile = first; tile < first + count; ++tile) {
     if (w.pack == Pack::kQ8)
       quant_rows<Pack::kQ8>(w, tile, x, y, n_rows);
+    else if (w.pack == Pack::kQ4Least)
+      quant_rows<Pack::kQ4Least>(w, tile, x, y, n_rows);
     else
       quant_rows<Pack::kQ4>(w, tile, x, y, n_rows);
   }

@@ -16,14 +16,15 @@ inline constexpr uint32_t kBlock = 32;
 // Activation rows that one kernel call computes together at most.
 inline constexpr uint32_t kMaxRows = 8;
 
-// How a packed matrix stores its numbers. All but the two block forms multiply float activations.
-enum class Pack : uint32_t { kF32 = 1, kF16 = 2, kBF16 = 3, kF8 = 4, kQ8 = 5, kQ4 = 6 };
+// How a packed matrix stores its numbers. All but the block forms multiply float activations.
+enum class Pack : uint32_t { kF32 = 1, kF16 = 2, kBF16 = 3, kF8 = 4, kQ8 = 5, kQ4 = 6, kQ4Least = 7 };
 
 // A [rows, cols] matrix in tiles of kLanes rows; the last tile is padded with zeros.
 //   float forms  tile: [cols][kLanes] numbers. kF8 has F32 scales beside: one per tile and block of 32 columns.
 //   kQ8          tile: per block of 32 columns [kLanes] f16 scales, then [8][kLanes][4] bytes q + 128
 //   kQ4          tile: per block of 32 columns [kLanes] f16 scales, then [4][kLanes][4] bytes; of byte i of group g the
 //                low nibble is column 8g+i, the high one column 8g+4+i; value = nibble - 8
+//   kQ4Least     as kQ4, with [kLanes] f16 behind the scales, the value of nibble 0; value = scale * nibble + it
 struct Matrix {
   Pack pack = Pack::kF32;
   uint64_t rows = 0, cols = 0;
@@ -34,7 +35,7 @@ struct Matrix {
 uint64_t tile_bytes(Pack pack, uint64_t cols);
 inline uint64_t blocks(uint64_t cols) { return (cols + kBlock - 1) / kBlock; }
 inline uint64_t tiles(uint64_t rows) { return (rows + kLanes - 1) / kLanes; }
-inline bool quantised(Pack pack) { return pack == Pack::kQ8 || pack == Pack::kQ4; }
+inline bool quantised(Pack pack) { return pack >= Pack::kQ8; }
 
 // Activations as int8: one scale and one sum of q per block of 32 columns. The last block is padded with zeros.
 struct QuantRow {

@@ -12,7 +12,7 @@ namespace {
 
 using sdk::StoredTensor;
 
-constexpr uint64_t kQ8Bytes = 34, kQ4Bytes = 18;
+constexpr uint64_t kQ8Bytes = 34, kQ4Bytes = 18, kQ4LeastBytes = 20;
 
 uint16_t load16(const uint8_t *from) {
   uint16_t bits;
@@ -82,10 +82,12 @@ void put_q8(const uint8_t *block, uint64_t lane, uint8_t *at) {
   for (uint32_t e = 0; e < kBlock; ++e) words[(e / 4) * 64 + lane * 4 + e % 4] = block[2 + e] ^ 0x80;
 }
 
-void put_q4(const uint8_t *block, uint64_t lane, uint8_t *at) {
-  std::memcpy(at + lane * 2, block, 2);
-  uint8_t *words = at + kLanes * 2;
-  const auto nibble = [&](uint32_t e) { return e < 16 ? block[2 + e] & 15 : block[2 + e - 16] >> 4; };
+// `halves`: binary16 numbers in front of the nibbles, 1 or 2.
+void put_q4(const uint8_t *block, uint64_t halves, uint64_t lane, uint8_t *at) {
+  for (uint64_t i = 0; i < halves; ++i) std::memcpy(at + (i * kLanes + lane) * 2, block + 2 * i, 2);
+  uint8_t *words = at + kLanes * 2 * halves;
+  block += 2 * halves;
+  const auto nibble = [&](uint32_t e) { return e < 16 ? block[e] & 15 : block[e - 16] >> 4; };
   for (uint32_t group = 0; group < 4; ++group)
     for (uint32_t i = 0; i < 4; ++i)
       words[group * 64 + lane * 4 + i] = static_cast<uint8_t>(nibble(8 * group + i) | nibble(8 * group + 4 + i) << 4);
@@ -93,15 +95,20 @@ void put_q4(const uint8_t *block, uint64_t lane, uint8_t *at) {
 
 Status block_tile(const StoredTensor &s, uint64_t index, Pack pack, uint64_t tile, const char *role, uint8_t *out) {
   const bool q8 = pack == Pack::kQ8;
-  const uint64_t stored = q8 ? kQ8Bytes : kQ4Bytes, block_bytes = tile_bytes(pack, kBlock), first = tile * kLanes;
-  uint8_t zeros[kQ8Bytes] = {};  // a block of zeros in either form
-  if (!q8) std::memset(zeros + 2, 0x88, kQ4Bytes - 2);
+  const uint64_t halves = pack == Pack::kQ4Least ? 2 : 1;
+  const uint64_t stored = q8            ? kQ8Bytes
+                          : halves == 2 ? kQ4LeastBytes
+                                        : kQ4Bytes,
+                 block_bytes = tile_bytes(pack, kBlock), first = tile * kLanes;
+  uint8_t zeros[kQ8Bytes] = {};  // a block of zeros in each form
+  if (pack == Pack::kQ4) std::memset(zeros + 2, 0x88, kQ4Bytes - 2);
   for (uint64_t lane = 0; lane < kLanes; ++lane) {
     const uint8_t *row = first + lane < s.rows ? s.row_data(index, first + lane) : nullptr;
     for (uint64_t b = 0; b < blocks(s.cols); ++b) {
       const uint8_t *block = row ? row + b * stored : zeros;
-      if (!finite(Pack::kF16, block)) return not_finite(role, first + lane, b * kBlock);
-      q8 ? put_q8(block, lane, out + b * block_bytes) : put_q4(block, lane, out + b * block_bytes);
+      if (!finite(Pack::kF16, block) || (halves == 2 && !finite(Pack::kF16, block + 2)))
+        return not_finite(role, first + lane, b * kBlock);
+      q8 ? put_q8(block, lane, out + b * block_bytes) : put_q4(block, halves, lane, out + b * block_bytes);
     }
   }
   return {};
@@ -130,6 +137,12 @@ float tile_value(const Matrix &m, uint64_t tile, uint64_t lane, uint64_t col) {
   }
   const uint8_t *block = data + col / kBlock * tile_bytes(m.pack, kBlock), *words = block + kLanes * 2;
   const uint32_t e = col % kBlock;
+  if (m.pack == Pack::kQ4Least) {
+    words += kLanes * 2;
+    const int32_t level = words[e / 8 * 64 + lane * 4 + e % 4] >> (e % 8 < 4 ? 0 : 4) & 15;
+    return f16_to_f32(load16(block + lane * 2)) * static_cast<float>(level) +
+           f16_to_f32(load16(block + (kLanes + lane) * 2));
+  }
   const int32_t q = m.pack == Pack::kQ8 ? words[e / 4 * 64 + lane * 4 + e % 4] - 128
                                         : (words[e / 8 * 64 + lane * 4 + e % 4] >> (e % 8 < 4 ? 0 : 4) & 15) - 8;
   return f16_to_f32(load16(block + lane * 2)) * static_cast<float>(q);
@@ -147,6 +160,8 @@ Pack pack_of(DType dtype) {
       return Pack::kQ8;
     case DType::kQ4_0:
       return Pack::kQ4;
+    case DType::kQ4_1:
+      return Pack::kQ4Least;
     case DType::kF8E4M3:
       return Pack::kF8;
     default:

@@ -33,6 +33,17 @@ void decode_q4_0(const uint8_t *data, uint64_t cols, float *out) {
   }
 }
 
+void decode_q4_1(const uint8_t *data, uint64_t cols, float *out) {
+  for (uint64_t begin = 0; begin < cols; begin += 32, data += 20) {
+    const float scale = f16_to_f32(load_u16(data)), least = f16_to_f32(load_u16(data + 2));
+    const uint64_t n = cols - begin < 32 ? cols - begin : 32;
+    for (uint64_t i = 0; i < n; ++i) {
+      const int nibble = i < 16 ? data[4 + i] & 15 : data[4 + i - 16] >> 4;
+      out[begin + i] = scale * static_cast<float>(nibble) + least;
+    }
+  }
+}
+
 Status wrong(const char *role, const char *what, uint64_t found, uint64_t expected) {
   return fail(DS_E_ARGUMENT, "backend", "weight %s: %s is %llu, expected %llu", role, what,
               static_cast<unsigned long long>(found), static_cast<unsigned long long>(expected));
@@ -106,6 +117,8 @@ void decode_row(DType dtype, const uint8_t *data, uint64_t cols, float *out) {
       return decode_q8_0(data, cols, out);
     case DType::kQ4_0:
       return decode_q4_0(data, cols, out);
+    case DType::kQ4_1:
+      return decode_q4_1(data, cols, out);
     default:
       std::memset(out, 0, cols * sizeof(float));
   }

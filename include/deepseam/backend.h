@@ -37,6 +37,7 @@ DS_EXTERN_C_BEGIN
 #define DSB_I32 5u
 #define DSB_Q8_0 16u
 #define DSB_Q4_0 17u
+#define DSB_Q4_1 67u
 
 /* Formats of a KV row (R latent values, then the rotated key). Scales are F32 and follow the latent values. */
 #define DSB_KV_F32 1u

@@ -116,8 +116,9 @@ DS_API void DS_CALL ds_info_release(ds_info *info); /* [any-thread, callback-saf
 
 /* What opening with these options would take, from headers alone. Keys: "fits", "reason", "context_length",
  * "bytes.weights", "bytes.kv", "bytes.scratch", "bytes.total", "devices.N.name", "devices.N.bytes",
- * "tokens_per_second", "backend". "bytes.cache" is what kept prefixes may take beyond the total, within the budgets.
- * A plan that does not fit is DS_OK with "fits" 0. [any-thread] */
+ * "tokens_per_second", "backend"; "bytes.stored" (weights in the files) and "bytes.repacked" (weights whose format only
+ * files hold, in the format they are turned into); "bytes.cache" is what kept prefixes may take beyond the total, within
+ * the budgets. A plan that does not fit is DS_OK with "fits" 0. [any-thread] */
 DS_API ds_status DS_CALL ds_model_plan(ds_runtime *runtime, const ds_model_options *options, ds_info **plan,
                                        ds_error *error);
 /* Opens a model: reads, loads, compiles. Errors: file, memory and device ranges, CANCELLED, STOPPED. [any-thread] */
@@ -129,6 +130,7 @@ DS_API ds_status DS_CALL ds_model_open_start(ds_runtime *runtime, const ds_model
                                              const ds_job_options *job_options, ds_job **job, ds_error *error);
 /* Keys: "architecture", "vocab", "hidden", "layers", "heads", "experts", "experts_per_token", "parameters",
  * "context_length", "context_limit", "fingerprint", "numerics_id", "backend", "weights.bytes", "weights.type",
+ * "weights.stored_bytes", "weights.repacked_bytes" (as "bytes.…" of ds_model_plan),
  * "kv.bytes_per_token", "tokens.bos", "tokens.eos", "fim", "chat_template", "load_ms"; "card", if the file has one.
  * With DS_MODEL_NO_WEIGHTS there is no "fingerprint" of a folder, and what a backend decides is there if one was found.
  * Counts since the open: "engine.steps", ".rows", ".step_ns"; with the option "profile" "profile.OP_ns" for every op.
@@ -152,7 +154,8 @@ DS_API void DS_CALL ds_model_adapter_release(ds_model_adapter *adapter);
 DS_API ds_status DS_CALL ds_model_pack(ds_runtime *runtime, const ds_pack_options *options, ds_error *error);
 /* Writes a model of a known shape with random weights. Errors: as pack. [any-thread] */
 DS_API ds_status DS_CALL ds_model_synth(ds_runtime *runtime, const ds_synth_options *options, ds_error *error);
-/* Checks a whole model file. Keys: "ok", "findings", "findings.N.name", "findings.N.message", "bytes".
+/* Checks a whole model file. Keys: "ok", "findings", "findings.N.name", "findings.N.message", "bytes";
+ * "notes" and "notes.N": what reading takes otherwise than the file says it.
  * DS_OK also if there are findings. Errors: file range, CANCELLED, STOPPED. [any-thread] */
 DS_API ds_status DS_CALL ds_model_verify(ds_runtime *runtime, const ds_verify_options *options, ds_info **findings,
                                          ds_error *error);

@@ -180,7 +180,7 @@ typedef struct ds_source {
   uint32_t tag;         /* DS_SOURCE_* */
 } ds_source;
 
-/* A folder with config.json, a model file, or "embedded": the model file that ships beside the library. */
+/* A folder with a model, a model file (a split one's: any), Ollama's manifest or MODELS/NAME:TAG, or "embedded". */
 typedef struct ds_source_path {
   ds_source head;
   ds_text path;

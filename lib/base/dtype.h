@@ -42,6 +42,23 @@ constexpr DType dtype_from_name(std::string_view name) {
   return DType::kNone;
 }
 
+// The format in which a backend gets a tensor of this one: itself, or for those that only files hold what they are
+// turned into. kNone for an unknown id.
+constexpr DType compute_dtype(DType dtype) {
+  switch (dtype) {
+#define DS_DTYPE(name, id, text, elements, bytes) \
+  case DType::name:                               \
+    return DType::name;
+#define DS_STORED_DTYPE(name, id, text, elements, bytes, compute) \
+  case DType::name:                                               \
+    return DType::compute;
+#include "base/dtype.def"
+#undef DS_DTYPE
+    default:
+      return DType::kNone;
+  }
+}
+
 constexpr uint64_t row_blocks(DType dtype, uint64_t elements) {
   const uint64_t per_block = dtype_info(dtype).block_elements;
   return per_block ? elements / per_block + (elements % per_block != 0) : 0;

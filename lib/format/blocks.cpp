@@ -8,11 +8,13 @@
 #include <cstring>
 
 #include "base/half.h"
+#include "format/block_decode.h"
 
 namespace deepseam {
 namespace {
 
-constexpr uint64_t kBlock = 32;  // elements of Q8_0 and Q4_0 blocks
+constexpr uint64_t kBlock = 32;          // elements of Q8_0 and Q4_0 blocks
+constexpr uint64_t kMostElements = 256;  // of a block of any format
 
 using Ull = unsigned long long;
 
@@ -238,14 +240,14 @@ inline float decode_e4m3(uint8_t code) {
 }
 
 // Whole blocks go straight to `out`; the last, partial one through a buffer.
-template <typename DecodeBlock>
-void decode_block_row(const uint8_t *in, uint64_t cols, uint64_t block_bytes, float *out, DecodeBlock decode) {
-  const uint64_t whole = cols / kBlock;
-  for (uint64_t b = 0; b < whole; ++b) decode(in + b * block_bytes, out + b * kBlock);
-  if (cols % kBlock == 0) return;
-  float padded[kBlock];
-  decode(in + whole * block_bytes, padded);
-  std::memcpy(out + whole * kBlock, padded, (cols % kBlock) * sizeof(float));
+template <typename Decode>
+void decode_block_row(const uint8_t *in, uint64_t cols, const DTypeInfo &type, float *out, Decode decode) {
+  const uint64_t elements = type.block_elements, bytes = type.block_bytes, whole = cols / elements;
+  for (uint64_t b = 0; b < whole; ++b) decode(in + b * bytes, out + b * elements);
+  if (cols % elements == 0) return;
+  float padded[kMostElements];
+  decode(in + whole * bytes, padded);
+  std::memcpy(out + whole * elements, padded, (cols % elements) * sizeof(float));
 }
 
 inline float block_scale(const uint8_t *in) {
@@ -293,13 +295,16 @@ void decode_row(DType dtype, const uint8_t *in, uint64_t cols, float *out) {
       }
       break;
     case DType::kQ8_0:
-      decode_block_row(in, cols, 34, out, decode_q8_block);
+      decode_block_row(in, cols, dtype_info(dtype), out, decode_q8_block);
       break;
     case DType::kQ4_0:
-      decode_block_row(in, cols, 18, out, decode_q4_block);
+      decode_block_row(in, cols, dtype_info(dtype), out, decode_q4_block);
       break;
     default:
-      std::fill_n(out, cols, 0.0f);
+      if (const DecodeBlock decode = stored_block_decoder(dtype))
+        decode_block_row(in, cols, dtype_info(dtype), out, decode);
+      else
+        std::fill_n(out, cols, 0.0f);
       break;
   }
 }
@@ -320,7 +325,8 @@ uint64_t first_not_finite(const float *values, uint64_t n) {
 }
 
 Status encode_rows(DType dtype, const float *rows, uint64_t n_rows, uint64_t cols, uint8_t *out, const RowsName &name) {
-  if (dtype == DType::kI32 || dtype_info(dtype).dtype == DType::kNone)
+  if (dtype == DType::kI32 || dtype == DType::kQ4_1 || compute_dtype(dtype) != dtype ||
+      dtype_info(dtype).dtype == DType::kNone)
     return fail(DS_E_UNSUPPORTED, "format", "tensor '%s': numbers cannot be stored as %s", name.tensor,
                 dtype_info(dtype).name);
   const float limit = largest_of(dtype);

@@ -20,7 +20,8 @@ struct RowsName {
 };
 
 // rows[n_rows * cols] to out[n_rows * row_bytes(dtype, cols)]. F8_E4M3 without scales: values beyond 448 are refused.
-// DS_E_FORMAT names the value; DS_E_UNSUPPORTED for integer types.
+// DS_E_FORMAT names the value; DS_E_UNSUPPORTED for integer types and formats that are only read (Q4_1, and those
+// that only files hold).
 Status encode_rows(DType dtype, const float *rows, uint64_t n_rows, uint64_t cols, uint8_t *out, const RowsName &name);
 
 // in[n_rows * row_bytes(dtype, cols)] to out[n_rows * cols]. I32 becomes float too; an unknown dtype gives zeros.

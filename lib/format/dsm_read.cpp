@@ -58,6 +58,8 @@ GenerationDefaults generation_from_fb(const fb::Generation &table) {
 #include "format/generation_fields.def"
 #undef DS_GENERATION_FIELD
   defaults.eos_token_ids = numbers_from_fb(table.eos_token_ids());
+  if (table.stop_strings())
+    for (const auto *text : *table.stop_strings()) defaults.stop_strings.push_back(text->str());
   return defaults;
 }
 

@@ -48,12 +48,15 @@ flatbuffers::Offset<fb::Config> add_config(flatbuffers::FlatBufferBuilder &fbb, 
 flatbuffers::Offset<fb::Generation> add_generation(flatbuffers::FlatBufferBuilder &fbb,
                                                    const GenerationDefaults &defaults) {
   const auto eos_token_ids = fbb.CreateVector(defaults.eos_token_ids);
+  flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>> stop_strings = 0;
+  if (!defaults.stop_strings.empty()) stop_strings = fbb.CreateVectorOfStrings(defaults.stop_strings);
   fb::GenerationBuilder table(fbb);
 #define DS_GENERATION_FIELD(kind, member) \
   if (defaults.member) table.add_##member(*defaults.member);
 #include "format/generation_fields.def"
 #undef DS_GENERATION_FIELD
   table.add_eos_token_ids(eos_token_ids);
+  if (!stop_strings.IsNull()) table.add_stop_strings(stop_strings);
   return table.Finish();
 }
 

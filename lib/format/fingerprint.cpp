@@ -94,8 +94,9 @@ Fingerprint dsm_fingerprint(const DsmFile &file) {
 
 Result<Fingerprint> model_fingerprint(const ModelFiles &files, const CancelWord *cancel) {
   if (files.dsm) return files.dsm->fingerprint;
-  FingerprintHasher hasher("safetensors 1");
+  FingerprintHasher hasher(files.gguf ? "gguf 1" : "safetensors 1");
   hasher.add(write_hf_config(files.config));
+  if (files.gguf) hasher.add(files.gguf->metadata.bytes());
   DS_TRY_VALUE(const TokenizerData tokenizer, read_tokenizer(files));
   hasher.add(tokenizer.tokenizer_json);
   hasher.add(tokenizer.tokenizer_config_json);

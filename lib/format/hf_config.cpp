@@ -61,6 +61,21 @@ class Fields {
     return {};
   }
 
+  // One text or a list of texts.
+  Status read_texts(const Json &section, const char *key, std::vector<std::string> *into) const {
+    const Json value = section[key];
+    if (value.is_null()) return {};
+    into->clear();
+    if (auto text = value.text()) return into->emplace_back(*text), Status();
+    if (!value.is_array()) return wrong(key, "a string or a list of strings", value);
+    for (size_t i = 0; i < value.size(); ++i) {
+      auto text = value.at(i).text();
+      if (!text) return wrong(key, "a list of strings", value.at(i));
+      into->emplace_back(*text);
+    }
+    return {};
+  }
+
   // A nested section; null and missing give an empty view.
   Status section(const Json &root, const char *key, Json *into) const {
     const Json value = root[key];
@@ -174,6 +189,7 @@ Result<GenerationDefaults> parse_generation_config(const std::string &name, std:
 #include "format/generation_fields.def"
 #undef DS_GENERATION_FIELD
   DS_TRY(fields.read_ids(root, "eos_token_id", &defaults.eos_token_ids));
+  DS_TRY(fields.read_texts(root, "stop_strings", &defaults.stop_strings));
   return defaults;
 }
 

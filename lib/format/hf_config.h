@@ -41,6 +41,7 @@ struct GenerationDefaults {
 #include "format/generation_fields.def"
 #undef DS_GENERATION_FIELD
   std::vector<int64_t> eos_token_ids;
+  std::vector<std::string> stop_strings;
 
   bool operator==(const GenerationDefaults &) const = default;
 };

@@ -77,6 +77,11 @@ std::string write_generation_config(const GenerationDefaults &defaults) {
 #include "format/generation_fields.def"
 #undef DS_GENERATION_FIELD
   put_ids(&json, defaults.eos_token_ids);
+  if (!defaults.stop_strings.empty()) {
+    json.key("stop_strings").begin_array();
+    for (const std::string &text : defaults.stop_strings) json.value(text);
+    json.end_array();
+  }
   json.end_object();
   return json.take();
 }

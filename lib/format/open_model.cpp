@@ -3,6 +3,8 @@
 #include <cstring>
 
 #include "base/hash.h"
+#include "format/gguf_config.h"
+#include "format/ollama.h"
 #include "format/safetensors.h"
 #include "format/tensor_read.h"
 
@@ -27,7 +29,8 @@ Status read_configs(const Folder &folder, ModelFiles *files) {
   auto source = folder.open("config.json");
   if (!source.ok()) {
     if (source.status().code() != DS_E_NOT_FOUND) return std::move(source).status();
-    return fail(DS_E_NOT_FOUND, "format", "%s is no model: there is no config.json in it", folder.path().c_str())
+    return fail(DS_E_NOT_FOUND, "format", "%s is no model: there is neither a config.json nor a GGUF file in it",
+                folder.path().c_str())
         .at(folder.path());
   }
   DS_TRY_VALUE(files->config_text, read_whole(**source, kMaxConfigBytes));
@@ -38,14 +41,50 @@ Status read_configs(const Folder &folder, ModelFiles *files) {
   return {};
 }
 
-std::string parent_of(const std::string &path) {
-#if defined(_WIN32)
-  const size_t slash = path.find_last_of("/\\");
-#else
-  const size_t slash = path.rfind('/');
-#endif
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? path.substr(0, 1) : path.substr(0, slash);
+Result<ModelFiles> open_gguf_files(GgufFile gguf, const std::string &path) {
+  ModelFiles files;
+  files.kind = ModelKind::kGguf;
+  files.path = path;
+  DS_TRY_VALUE(GgufConfig config, read_gguf_config(gguf, path));
+  files.config = std::move(config.config);
+  files.notes = std::move(config.notes);
+  files.tensors = std::move(gguf.tensors);
+  gguf.tensors = {};
+  files.gguf = std::make_shared<const GgufFile>(std::move(gguf));
+  return files;
+}
+
+Result<size_t> read_first(const Source &source, std::span<uint8_t> into) {
+  const size_t count = source.size() < into.size() ? static_cast<size_t>(source.size()) : into.size();
+  DS_TRY(source.read_at(0, into.first(count)));
+  return count;
+}
+
+// A manifest's model by its digest, with the parameters that lie beside it. Its template is not used: ours are exact.
+Result<ModelFiles> open_ollama(const OllamaManifest &manifest, const std::string &path, MapMode map) {
+  DS_TRY_VALUE(const std::string blobs, find_ollama_blobs(path, manifest.model, map));
+  DS_TRY_VALUE(std::shared_ptr<const Folder> folder, open_folder(blobs, map));
+  DS_TRY_VALUE(std::shared_ptr<Source> source, folder->open(ollama_blob_name(manifest.model)));
+  uint8_t first[4];
+  DS_TRY_VALUE(const size_t count, read_first(*source, first));
+  const std::string blob = source->name();
+  if (!is_gguf({first, count}))
+    return fail(DS_E_UNSUPPORTED, "ollama", "%s: its model %s is no GGUF file", path.c_str(), blob.c_str()).at(path);
+  DS_TRY_VALUE(GgufFile gguf, open_gguf(std::move(source)));
+  DS_TRY_VALUE(ModelFiles files, open_gguf_files(std::move(gguf), blob));
+  if (manifest.parameters.empty()) return files;
+  DS_TRY_VALUE(const std::string parameters,
+               read_optional(*folder, ollama_blob_name(manifest.parameters).c_str(), kMaxConfigBytes));
+  if (parameters.empty()) return files;
+  DS_TRY_VALUE(files.generation, parse_ollama_parameters(path, parameters));
+  return files;
+}
+
+Result<ModelFiles> open_manifest(const std::string &path, MapMode map) {
+  DS_TRY_VALUE(const std::shared_ptr<Source> source, open_file(path, map));
+  DS_TRY_VALUE(const auto manifest, read_ollama_manifest(*source));
+  if (!manifest) return fail(DS_E_FORMAT, "ollama", "%s is no manifest of a model", path.c_str()).at(path);
+  return open_ollama(*manifest, path, map);
 }
 
 // Length of a plausible JSON header, then its first byte: what every safetensors file begins with.
@@ -90,24 +129,19 @@ Result<ModelFiles> open_dsm_files(std::shared_ptr<Source> source) {
   return files;
 }
 
-Result<size_t> read_first(const Source &source, std::span<uint8_t> into) {
-  const size_t count = source.size() < into.size() ? static_cast<size_t>(source.size()) : into.size();
-  DS_TRY(source.read_at(0, into.first(count)));
-  return count;
-}
-
 // The kinds that a lone file can be, other than a safetensors file with a config.json beside it.
 Result<ModelFiles> open_lone(std::shared_ptr<Source> source, std::span<const uint8_t> first) {
   if (is_dsm(first)) return open_dsm_files(std::move(source));
   const std::string name = source->name();
-  if (first.size() >= 4 && std::memcmp(first.data(), "GGUF", 4) == 0)
-    return fail(DS_E_UNSUPPORTED, "format", "%s is a GGUF file, which this version does not read", name.c_str())
-        .at(name);
+  if (is_gguf(first)) {
+    DS_TRY_VALUE(GgufFile gguf, open_gguf(std::move(source)));
+    return open_gguf_files(std::move(gguf), name);
+  }
   if (is_safetensors(first))
     return fail(DS_E_NOT_FOUND, "format", "%s holds tensors without a config.json; open it with its folder",
                 name.c_str())
         .at(name);
-  return fail(DS_E_FORMAT, "format", "%s is neither a .dsm file nor safetensors, but %s", name.c_str(),
+  return fail(DS_E_FORMAT, "format", "%s is neither a .dsm file nor GGUF nor safetensors, but %s", name.c_str(),
               describe(first).c_str())
       .at(name, 0);
 }
@@ -115,6 +149,13 @@ Result<ModelFiles> open_lone(std::shared_ptr<Source> source, std::span<const uin
 }  // namespace
 
 Result<ModelFiles> open_model_files(std::shared_ptr<const Folder> folder) {
+  if (auto config = folder->open("config.json"); config.status().code() == DS_E_NOT_FOUND) {
+    DS_TRY_VALUE(const std::string name, find_gguf(*folder));
+    if (!name.empty()) {
+      DS_TRY_VALUE(GgufFile gguf, open_gguf(*folder, name));
+      return open_gguf_files(std::move(gguf), folder->path() + "/" + name);
+    }
+  }
   ModelFiles files;
   files.path = folder->path();
   DS_TRY(read_configs(*folder, &files));
@@ -131,15 +172,30 @@ Result<ModelFiles> open_model_files(std::shared_ptr<Source> file) {
 
 Result<ModelFiles> open_model_files(const std::string &path, MapMode map) {
   if (auto folder = open_folder(path, map); folder.ok()) return open_model_files(std::move(folder).value());
-  DS_TRY_VALUE(std::shared_ptr<Source> source, open_file(path, map));
+  auto opened = open_file(path, map);
+  if (!opened.ok()) {
+    const auto manifest = opened.status().code() == DS_E_NOT_FOUND ? ollama_manifest_path(path) : std::nullopt;
+    if (!manifest) return std::move(opened).status();
+    return open_manifest(*manifest, map);
+  }
+  const std::shared_ptr<Source> source = std::move(opened).value();
   uint8_t first[64];
   DS_TRY_VALUE(const size_t count, read_first(*source, first));
-  if (!is_safetensors({first, count})) return open_lone(std::move(source), {first, count});
+  if (is_gguf({first, count})) {  // perhaps one part of several
+    DS_TRY_VALUE(const auto beside, open_folder(parent_of(path), map));
+    DS_TRY_VALUE(GgufFile gguf, open_gguf(*beside, name_of(path)));
+    return open_gguf_files(std::move(gguf), path);
+  }
+  if (count > 0 && first[0] == '{') {
+    DS_TRY_VALUE(const auto manifest, read_ollama_manifest(*source));
+    if (manifest) return open_ollama(*manifest, path, map);
+  }
+  if (!is_safetensors({first, count})) return open_lone(source, {first, count});
   DS_TRY_VALUE(std::shared_ptr<const Folder> folder, open_folder(parent_of(path), map));
   ModelFiles files;
   files.path = path;
   DS_TRY(read_configs(*folder, &files));
-  DS_TRY_VALUE(files.tensors, open_hf_tensors(std::move(source), blocks_of(files.config)));
+  DS_TRY_VALUE(files.tensors, open_hf_tensors(source, blocks_of(files.config)));
   files.folder = std::move(folder);
   return files;
 }
@@ -160,6 +216,7 @@ Result<TokenizerData> read_tokenizer(const ModelFiles &files) {
           .at(files.path, range.offset);
     return data;
   }
+  if (files.gguf && !files.gguf->metadata.texts("tokenizer.ggml.tokens").empty()) data.gguf = files.gguf;
   if (!files.folder) return data;
   DS_TRY_VALUE(data.tokenizer_json, read_optional(*files.folder, "tokenizer.json", kMaxTokenizerBytes));
   DS_TRY_VALUE(data.tokenizer_config_json, read_optional(*files.folder, "tokenizer_config.json", kMaxConfigBytes));

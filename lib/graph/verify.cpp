@@ -65,6 +65,9 @@ class Verifier {
     if (dtype_info(tensor.dtype).dtype == DType::kNone)
       return fail(DS_E_FORMAT, "graph", "tensor %u (%s) is of number format %u, which this library does not know",
                   index, tensor.name.c_str(), static_cast<unsigned>(tensor.dtype));
+    if (compute_dtype(tensor.dtype) != tensor.dtype)
+      return fail(DS_E_FORMAT, "graph", "tensor %u (%s) is of number format %s, which only files hold", index,
+                  tensor.name.c_str(), dtype_info(tensor.dtype).name);
     const size_t dims = tensor.shape.size(), most = weight ? kMaxWeightDims : 2;
     if (dims < 1 || dims > most)
       return fail(DS_E_FORMAT, "graph", "tensor %u (%s) has %zu dimensions, expected 1 to %zu", index,

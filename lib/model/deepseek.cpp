@@ -8,7 +8,7 @@ namespace deepseam::model {
 Value Build::weight(const std::string &role) const {
   const WeightBinding *binding = weights.find(role);
   if (!binding) return {};
-  return g.weight(role, binding->dtype, {binding->spec.shape.begin(), binding->spec.shape.end()});
+  return g.weight(role, binding->compute(), {binding->spec.shape.begin(), binding->spec.shape.end()});
 }
 
 Value Build::layer_weight(int64_t layer, const char *name) const {

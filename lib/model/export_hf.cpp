@@ -3,18 +3,18 @@
 
 #include "base/file.h"
 #include "format/safetensors.h"
-#include "format/tensor_read.h"
 #include "model/config.h"
 #include "model/pack.h"
 #include "model/row_work.h"
+#include "model/weight_rows.h"
 
 namespace deepseam::model {
 namespace {
 
-// One tensor of the new file: a whole tensor of the source, or one matrix of a stacked one.
+// One tensor of the new file: rows of a weight, all or one matrix of a stack.
 struct Exported {
   TensorInfo info;
-  const TensorInfo *from = nullptr;
+  const WeightBinding *from = nullptr;
   uint64_t first_row = 0;
 };
 
@@ -27,9 +27,8 @@ void add_weight(const Config &config, const WeightSpec &spec, const WeightBindin
     tensor.info.name = names[i];
     tensor.info.dtype = DType::kF32;
     tensor.info.shape.assign(spec.shape.begin() + (spec.stacked ? 1 : 0), spec.shape.end());
-    const bool split = weight.parts.size() == names.size();
-    tensor.from = weight.parts[split ? i : 0];
-    tensor.first_row = split ? 0 : i * tensor.info.rows();
+    tensor.from = &weight;
+    tensor.first_row = i * tensor.info.rows();
     list->push_back(std::move(tensor));
   }
 }
@@ -71,8 +70,8 @@ Status write_tensors(const ModelFiles &source, const std::vector<Exported> &tens
   const auto make = [&](uint64_t i, WorkSlot *slot) -> Status {
     const Exported &tensor = tensors[pieces[i].part];
     slot->rows.resize(pieces[i].n_rows * tensor.info.cols());
-    DS_TRY_VALUE(RowReader reader, RowReader::open(source.tensors, *tensor.from));
-    return reader.read(tensor.first_row + pieces[i].first_row, pieces[i].n_rows, slot->rows.data());
+    DS_TRY_VALUE(WeightRows reader, WeightRows::open(source.tensors, *tensor.from));
+    return reader.read_multiplied(tensor.first_row + pieces[i].first_row, pieces[i].n_rows, slot->rows.data());
   };
   const auto use = [&](uint64_t, const WorkSlot &slot) -> Status {
     const uint64_t bytes = slot.rows.size() * sizeof(float);

@@ -8,6 +8,7 @@
 #include "format/tensor_read.h"
 #include "model/config.h"
 #include "model/row_work.h"
+#include "model/weight_rows.h"
 
 namespace deepseam::model {
 namespace {
@@ -26,12 +27,12 @@ Target target_of(const WeightBinding &weight, const PackOptions &options) {
   Target target;
   target.dtype = packed_dtype(weight.spec, options.type, options.exceptions);
   const bool keep = target.dtype == DType::kNone;  // as the source has it
-  if (keep) target.dtype = weight.dtype;
+  if (keep) target.dtype = weight.dtype;           // its very blocks, also of formats that only files hold
   if (target.dtype == DType::kF8E4M3) {
     target.block_rows = keep ? first.scales.block_rows : kFp8Block;
     target.block_cols = keep ? first.scales.block_cols : kFp8Block;
   }
-  target.copy = target.dtype == weight.dtype &&
+  target.copy = !weight.absorbed && target.dtype == weight.dtype &&
                 (!first.has_scales ||
                  (first.scales.block_rows == target.block_rows && first.scales.block_cols == target.block_cols)) &&
                 (target.block_rows == 0) == !first.has_scales;
@@ -61,14 +62,16 @@ class Packer {
   Status pack_weight(const WeightBinding &weight) {
     const Target target = target_of(weight, options_);
     std::vector<RowRange> pieces;
-    for (uint32_t i = 0; i < weight.parts.size(); ++i)
-      cut_rows(weight.parts[i]->shape, i, target.block_rows ? target.block_rows : 1, &pieces);
+    const uint64_t multiple = target.block_rows ? target.block_rows : 1;
+    if (weight.absorbed) cut_rows(weight.spec.shape, 0, multiple, &pieces);
+    for (uint32_t i = 0; i < weight.parts.size() && !weight.absorbed; ++i)
+      cut_rows(weight.parts[i]->shape, i, multiple, &pieces);
     DS_TRY(
         writer_.begin_tensor(weight.spec.role, target.dtype, weight.spec.shape, target.block_rows, target.block_cols));
     scales_.clear();
     DS_TRY(run_ordered(
-        options_.work, pieces.size(), pieces.empty() ? 0 : pieces[0].n_rows * weight.parts[0]->cols(),
-        [&](uint64_t i, WorkSlot *slot) { return make(*weight.parts[pieces[i].part], pieces[i], target, slot); },
+        options_.work, pieces.size(), pieces.empty() ? 0 : pieces[0].n_rows * weight.spec.shape.back(),
+        [&](uint64_t i, WorkSlot *slot) { return make(weight, pieces[i], target, slot); },
         [&](uint64_t, const WorkSlot &slot) { return use(slot); }));
     if (target.block_rows) {
       if (target.copy) DS_TRY(copy_scales(weight));
@@ -77,8 +80,9 @@ class Packer {
     return writer_.end_tensor();
   }
 
-  Status make(const TensorInfo &part, const RowRange &piece, const Target &target, WorkSlot *slot) const {
-    const uint64_t cols = part.cols(), bytes = row_bytes(target.dtype, cols);
+  Status make(const WeightBinding &weight, const RowRange &piece, const Target &target, WorkSlot *slot) const {
+    const TensorInfo &part = *weight.parts[piece.part];
+    const uint64_t cols = weight.spec.shape.back(), bytes = row_bytes(target.dtype, cols);
     const RowsName name{part.name.c_str(), piece.first_row};
     slot->rows.resize(piece.n_rows * cols);
     slot->bytes.resize(piece.n_rows * bytes);
@@ -87,8 +91,9 @@ class Packer {
       decode_rows(target.dtype, slot->bytes.data(), piece.n_rows, cols, slot->rows.data());
       return check_finite(part, piece, slot->rows);
     }
-    DS_TRY_VALUE(RowReader reader, RowReader::open(directory_, part));
-    DS_TRY(reader.read(piece.first_row, piece.n_rows, slot->rows.data()));
+    DS_TRY_VALUE(WeightRows reader, WeightRows::open(directory_, weight));
+    const uint64_t before = weight.absorbed ? 0 : piece.part * part.rows();
+    DS_TRY(reader.read(before + piece.first_row, piece.n_rows, slot->rows.data()));
     if (!target.block_rows)
       return encode_rows(target.dtype, slot->rows.data(), piece.n_rows, cols, slot->bytes.data(), name);
     const uint64_t block_rows = (piece.n_rows + target.block_rows - 1) / target.block_rows;

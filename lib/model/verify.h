@@ -18,7 +18,8 @@ struct Finding {
 };
 
 struct VerifyReport {
-  std::vector<Finding> findings;  // empty: the model is sound
+  std::vector<Finding> findings;   // empty: the model is sound
+  std::vector<std::string> notes;  // what was taken otherwise than the files say; filled by who opened them
   uint64_t tensors = 0;
   uint64_t bytes = 0;  // read and checked
 };

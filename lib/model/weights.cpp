@@ -1,54 +1,12 @@
-// Roles and tensor names as tables, and the binding of a directory's tensors to them. Reads names, shapes and formats,
-// never numbers.
+// Roles as a list, and the binding of a directory's tensors to them. Reads names, shapes and formats, never numbers.
 #include "model/weights.h"
 
 #include <algorithm>
-#include <optional>
 #include <string_view>
 
 namespace deepseam::model {
 namespace {
 
-// The last part of a role and what Hugging Face checkpoints call it, behind "model.layers.{i}.". {e} is the expert.
-struct Name {
-  std::string_view role, hf;
-};
-constexpr Name kLayerNames[] = {
-    {"attn_norm", "input_layernorm.weight"},
-    {"q", "self_attn.q_proj.weight"},
-    {"q_a", "self_attn.q_a_proj.weight"},
-    {"q_a.bias", "self_attn.q_a_proj.bias"},
-    {"q_a_norm", "self_attn.q_a_layernorm.weight"},
-    {"q_b", "self_attn.q_b_proj.weight"},
-    {"kv_a", "self_attn.kv_a_proj_with_mqa.weight"},
-    {"kv_a.bias", "self_attn.kv_a_proj_with_mqa.bias"},
-    {"kv_a_norm", "self_attn.kv_a_layernorm.weight"},
-    {"kv_b", "self_attn.kv_b_proj.weight"},
-    {"o", "self_attn.o_proj.weight"},
-    {"o.bias", "self_attn.o_proj.bias"},
-    {"ffn_norm", "post_attention_layernorm.weight"},
-    {"gate", "mlp.gate_proj.weight"},
-    {"up", "mlp.up_proj.weight"},
-    {"down", "mlp.down_proj.weight"},
-    {"router", "mlp.gate.weight"},
-    {"router.bias", "mlp.gate.e_score_correction_bias"},
-    {"experts.gate", "mlp.experts.{e}.gate_proj.weight"},
-    {"experts.up", "mlp.experts.{e}.up_proj.weight"},
-    {"experts.down", "mlp.experts.{e}.down_proj.weight"},
-    {"shared.gate", "mlp.shared_experts.gate_proj.weight"},
-    {"shared.up", "mlp.shared_experts.up_proj.weight"},
-    {"shared.down", "mlp.shared_experts.down_proj.weight"},
-};
-constexpr Name kModuleNames[] = {
-    {"embed", "embed_tokens.weight"},
-    {"enorm", "enorm.weight"},
-    {"hnorm", "hnorm.weight"},
-    {"eh_proj", "eh_proj.weight"},
-    {"head_norm", "shared_head.norm.weight"},
-    {"head", "shared_head.head.weight"},
-};
-constexpr Name kModelNames[] = {
-    {"embed", "model.embed_tokens.weight"}, {"final_norm", "model.norm.weight"}, {"lm_head", "lm_head.weight"}};
 // Some converters call the correction bias like an ordinary one.
 constexpr std::string_view kRouterBias = "mlp.gate.e_score_correction_bias", kRouterBiasAlso = "mlp.gate.bias";
 
@@ -124,42 +82,6 @@ class Specs {
   const Config &c;
 };
 
-// Splits "layers.12.experts.gate" into 12 and "experts.gate".
-std::optional<int64_t> take_number(std::string_view *text, std::string_view prefix) {
-  if (text->substr(0, prefix.size()) != prefix) return std::nullopt;
-  std::string_view rest = text->substr(prefix.size());
-  int64_t number = 0;
-  size_t digits = 0;
-  for (; digits < rest.size() && digits < 6 && rest[digits] >= '0' && rest[digits] <= '9'; ++digits)
-    number = number * 10 + (rest[digits] - '0');
-  if (!digits || digits >= rest.size() || rest[digits] != '.') return std::nullopt;
-  *text = rest.substr(digits + 1);
-  return number;
-}
-
-template <size_t N>
-std::string_view translate(const Name (&names)[N], std::string_view role) {
-  for (const Name &name : names)
-    if (name.role == role) return name.hf;
-  return {};
-}
-
-// One name with {e} where the expert's number goes; empty for an unknown role.
-std::string hf_pattern(const Config &config, std::string_view role) {
-  std::string_view name = role;
-  std::optional<int64_t> layer;
-  if ((layer = take_number(&name, "layers."))) {
-    name = translate(kLayerNames, name);
-  } else if ((layer = take_number(&name, "mtp."))) {
-    *layer += config.num_hidden_layers;
-    name = translate(kModuleNames, name);
-  } else {
-    return std::string(translate(kModelNames, name));
-  }
-  if (name.empty()) return {};
-  return "model.layers." + std::to_string(*layer) + "." + std::string(name);
-}
-
 std::string shape_text(const std::vector<uint64_t> &shape, size_t skip) {
   std::string text;
   for (size_t i = skip; i < shape.size(); ++i) text += (i > skip ? ", " : "[") + std::to_string(shape[i]);
@@ -170,24 +92,21 @@ std::string shape_text(const std::vector<uint64_t> &shape, size_t skip) {
 class Binder {
  public:
   Binder(const Config &config, const TensorDirectory &directory, const std::string &file)
-      : config_(config), directory_(directory), file_(file) {}
+      : config_(config), directory_(directory), file_(file), gguf_(directory.find("token_embd.weight") != nullptr) {}
 
   Status bind(const WeightSpec &spec, WeightMap *map) const {
     WeightBinding binding;
     binding.spec = spec;
-    if (const TensorInfo *whole = directory_.find(spec.role)) {
+    const TensorInfo *whole = directory_.find(spec.role);
+    if (!whole && gguf_) whole = directory_.find(gguf_name(config_, spec));
+    if (whole) {
       DS_TRY(take(spec, *whole, 0, &binding));
+    } else if (gguf_) {
+      DS_TRY(take_gguf(spec, map, &binding));
     } else {
-      for (const std::string &name : hf_names(config_, spec)) {
-        const TensorInfo *part = find(name);
-        if (!part && spec.optional) return {};
-        if (!part)
-          return fail(DS_E_MODEL, "weights", "%s: tensor %s is missing (the model's %s)", file_.c_str(), name.c_str(),
-                      spec.role.c_str())
-              .at(file_);
-        DS_TRY(take(spec, *part, spec.stacked ? 1 : 0, &binding));
-      }
+      DS_TRY(take_named(spec, hf_names(config_, spec), &binding));
     }
+    if (binding.parts.empty()) return {};  // optional
     map->by_role.emplace(spec.role, static_cast<uint32_t>(map->bindings.size()));
     map->bindings.push_back(std::move(binding));
     return {};
@@ -195,8 +114,10 @@ class Binder {
 
   bool has_modules() const {
     for (int64_t j = 0; j < config_.num_nextn_predict_layers; ++j) {
-      const std::string role = module_role(j, "eh_proj");
-      if (!directory_.find(role) && !directory_.find(hf_pattern(config_, role))) return false;
+      WeightSpec spec;
+      spec.role = module_role(j, "eh_proj");
+      const std::string name = gguf_ ? gguf_name(config_, spec) : hf_names(config_, spec)[0];
+      if (!directory_.find(spec.role) && !directory_.find(name)) return false;
     }
     return config_.num_nextn_predict_layers > 0;
   }
@@ -204,9 +125,84 @@ class Binder {
  private:
   const TensorInfo *find(const std::string &name) const {
     if (const TensorInfo *found = directory_.find(name)) return found;
-    if (name.size() < kRouterBias.size() || name.compare(name.size() - kRouterBias.size(), name.npos, kRouterBias))
-      return nullptr;
+    if (!name.ends_with(kRouterBias)) return nullptr;
     return directory_.find(name.substr(0, name.size() - kRouterBias.size()) + std::string(kRouterBiasAlso));
+  }
+
+  Status missing(const WeightSpec &spec, const std::string &name) const {
+    return fail(DS_E_MODEL, "weights", "%s: tensor %s is missing (the model's %s)", file_.c_str(), name.c_str(),
+                spec.role.c_str())
+        .at(file_);
+  }
+
+  // All of a role's names: one tensor, or one for each expert.
+  Status take_named(const WeightSpec &spec, const std::vector<std::string> &names, WeightBinding *binding) const {
+    for (const std::string &name : names) {
+      const TensorInfo *part = find(name);
+      if (!part && spec.optional) return {};
+      if (!part) return missing(spec, name);
+      DS_TRY(take(spec, *part, spec.stacked ? 1 : 0, binding));
+    }
+    return {};
+  }
+
+  // What GGUF files store otherwise than as one tensor of the role's shape.
+  Status take_gguf(const WeightSpec &spec, WeightMap *map, WeightBinding *binding) const {
+    const std::string name = gguf_name(config_, spec);  // "blk.3.ffn_gate_exps.weight"
+    const std::string block = name.substr(0, name.find('.', 4) + 1);
+    if (spec.role.ends_with(".kv_b")) {
+      const TensorInfo *k = directory_.find(block + "attn_k_b.weight"), *v = directory_.find(block + "attn_v_b.weight");
+      if (k && v) return take_absorbed(*k, *v, binding);
+    }
+    const bool up = spec.role.ends_with(".experts.up");
+    if (spec.stacked) {
+      const TensorInfo *fused = directory_.find(block + "ffn_gate_up_exps.weight");
+      if (fused && (up || spec.role.ends_with(".experts.gate"))) return take_half(spec, *fused, up, map, binding);
+      const std::string stem = name.substr(0, name.size() - std::string_view("_exps.weight").size());
+      std::vector<std::string> names;
+      for (uint64_t e = 0; e < spec.shape[0]; ++e) names.push_back(stem + "." + std::to_string(e) + ".weight");
+      if (directory_.find(names[0])) return take_named(spec, names, binding);
+    }
+    return spec.optional ? Status() : missing(spec, name);
+  }
+
+  // Rows [0, I) of each expert of [E, 2I, H] are its gate, the others its up projection: views of one expert each.
+  Status take_half(const WeightSpec &spec, const TensorInfo &fused, bool second, WeightMap *map,
+                   WeightBinding *binding) const {
+    const std::vector<uint64_t> expected = {spec.shape[0], 2 * spec.shape[1], spec.shape[2]};
+    if (fused.shape != expected) return wrong(fused, shape_text(fused.shape, 0), shape_text(expected, 0));
+    const uint64_t bytes = spec.shape[1] * row_bytes(fused.dtype, spec.shape[2]);
+    for (uint64_t e = 0; e < spec.shape[0]; ++e) {
+      TensorInfo view = fused;
+      view.shape = {spec.shape[1], spec.shape[2]};
+      view.range.offset += (2 * e + (second ? 1 : 0)) * bytes;
+      view.range.bytes = bytes;
+      map->views.push_back(std::make_shared<const TensorInfo>(std::move(view)));
+      DS_TRY(take(spec, *map->views.back(), 1, binding));
+    }
+    return {};
+  }
+
+  // Both may be written with the heads as a dim of their own or as rows one after the other.
+  Status take_absorbed(const TensorInfo &k, const TensorInfo &v, WeightBinding *binding) const {
+    const auto n = static_cast<uint64_t>(config_.num_attention_heads);
+    const auto r = static_cast<uint64_t>(config_.kv_lora_rank), dv = static_cast<uint64_t>(config_.v_head_dim);
+    const auto dn = static_cast<uint64_t>(config_.qk_nope_head_dim);
+    const auto check = [&](const TensorInfo &info, uint64_t rows, uint64_t cols) -> Status {
+      const std::vector<uint64_t> apart = {n, rows, cols}, flat = {n * rows, cols};
+      if (info.shape != apart && info.shape != flat)
+        return wrong(info, shape_text(info.shape, 0), shape_text(apart, 0));
+      if (info.dtype == DType::kNone || info.dtype == DType::kI32)
+        return wrong(info, "stored as " + info.stored_type, "a type that can be read");
+      return {};
+    };
+    DS_TRY(check(k, r, dn));
+    DS_TRY(check(v, dv, r));
+    const bool half = k.dtype == v.dtype && (k.dtype == DType::kF16 || k.dtype == DType::kBF16);
+    binding->dtype = half ? k.dtype : DType::kF32;
+    binding->absorbed = true;
+    binding->parts = {&k, &v};
+    return {};
   }
 
   // One tensor of a role: the whole, or (skip = 1) one expert of a stack.
@@ -239,9 +235,16 @@ class Binder {
   const Config &config_;
   const TensorDirectory &directory_;
   const std::string &file_;
+  const bool gguf_;
 };
 
 }  // namespace
+
+uint64_t WeightBinding::rows() const {
+  uint64_t rows = 1;
+  for (size_t i = 0; i + 1 < spec.shape.size(); ++i) rows *= spec.shape[i];
+  return rows;
+}
 
 std::vector<WeightSpec> weight_specs(const Config &config, bool mtp) {
   Specs specs(config);
@@ -252,17 +255,6 @@ std::vector<WeightSpec> weight_specs(const Config &config, bool mtp) {
   if (mtp)
     for (int64_t j = 0; j < config.num_nextn_predict_layers; ++j) specs.module(j);
   return std::move(specs.list);
-}
-
-std::vector<std::string> hf_names(const Config &config, const WeightSpec &spec) {
-  const std::string pattern = hf_pattern(config, spec.role);
-  const size_t expert = pattern.find("{e}");
-  if (pattern.empty()) return {};
-  if (expert == pattern.npos) return {pattern};
-  std::vector<std::string> names;
-  for (uint64_t e = 0; e < spec.shape[0]; ++e)
-    names.push_back(pattern.substr(0, expert) + std::to_string(e) + pattern.substr(expert + 3));
-  return names;
 }
 
 Result<WeightMap> bind_weights(const Config &config, const TensorDirectory &directory, const std::string &file) {

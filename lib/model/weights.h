@@ -10,10 +10,11 @@
 //   layers.{i}.shared.gate, shared.up [nI,H] · shared.down [H,nI]
 //   layers.{L+j}.…  the layer of MTP module j, and  mtp.{j}.enorm, hnorm [H], eh_proj [H,2H], head_norm [H],
 //   embed [V,H], head [V,H] (the last two absent where the file leaves them out: the main model's serve)
-// A .dsm stores tensors under these names; Hugging Face names are mapped here.
+// A .dsm stores tensors under these names; those of Hugging Face and GGUF are mapped in weight_names.cpp.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -39,17 +40,29 @@ std::vector<WeightSpec> weight_specs(const Config &config, bool mtp);
 // weight_specs; for others the answer is empty.
 std::vector<std::string> hf_names(const Config &config, const WeightSpec &spec);
 
-// One role found in a directory: one tensor, or E parts. Pointers live as long as the directory.
+// What GGUF files call a role, as one tensor; other layouts of theirs are known to bind_weights alone.
+std::string gguf_name(const Config &config, const WeightSpec &spec);
+
+// One role found in a directory: one tensor, or E parts. Pointers live as long as the directory and the map.
 struct WeightBinding {
   WeightSpec spec;
-  DType dtype = DType::kNone;
+  DType dtype = DType::kNone;  // as stored
   std::vector<const TensorInfo *> parts;
+  // kv_b from two tensors, as GGUF files with absorbed projections have it: parts are [N,R,dn], a transposed matrix a
+  // head, and [N,dv,R]. dtype is then F32, or the 16-bit type that both are of.
+  bool absorbed = false;
+
+  DType compute() const { return compute_dtype(dtype); }                        // as graphs and backends see it
+  bool is_remade() const { return absorbed || compute_dtype(dtype) != dtype; }  // not used as it lies in the file
+  uint64_t rows() const;                                                        // over all leading dims
+  uint64_t compute_bytes() const { return rows() * row_bytes(compute(), spec.shape.back()); }
 };
 
 struct WeightMap {
   std::vector<WeightBinding> bindings;  // in the order of weight_specs
   std::unordered_map<std::string, uint32_t> by_role;
-  bool has_mtp = false;  // the MTP modules of the config are all in the file
+  std::vector<std::shared_ptr<const TensorInfo>> views;  // parts that are slices of a tensor of the directory
+  bool has_mtp = false;                                  // the MTP modules of the config are all in the file
 
   const WeightBinding *find(const std::string &role) const {
     auto found = by_role.find(role);

@@ -1,10 +1,13 @@
 // See device_model.h.
 #include "session/device_model.h"
 
+#include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <thread>
 
 #include "format/tensor_read.h"
+#include "model/weight_rows.h"
 #include "runtime/registry.h"
 #include "session/runtime_state.h"
 
@@ -68,10 +71,53 @@ Status take_part(const ModelFiles &files, const TensorInfo &part, const Allocato
   return {};
 }
 
+// A weight that lies in the file in another form than backends take: made here, by all threads, one piece each.
+struct Remake {
+  const ModelFiles &files;
+  const model::WeightBinding &binding;
+  const CancelWord *cancel;
+  uint8_t *out;
+  uint64_t row_bytes, rows_per_piece;
+  std::mutex lock;
+  Status failure;
+
+  static void run(void *user, uint32_t piece) {
+    auto *self = static_cast<Remake *>(user);
+    Status status = is_cancelled(self->cancel) ? Status(DS_E_CANCELLED) : self->make(piece);
+    const std::lock_guard guard(self->lock);
+    if (self->failure.ok()) self->failure = std::move(status);
+  }
+  Status make(uint64_t piece) const {
+    const uint64_t first = piece * rows_per_piece, count = std::min(rows_per_piece, binding.rows() - first);
+    DS_TRY_VALUE(model::WeightRows rows, model::WeightRows::open(files.tensors, binding));
+    return rows.read_computed(first, count, out + first * row_bytes);
+  }
+};
+
+Status remake(const ModelFiles &files, const model::WeightBinding &binding, TaskRunner &runner,
+              const CancelWord *cancel, const Allocator &allocator, Kept *kept, runtime::WeightSource *source) {
+  constexpr uint64_t kPieceElements = 1u << 18;
+  const uint64_t cols = binding.spec.shape.back();
+  DS_TRY_VALUE(Buffer buffer, Buffer::make(allocator, binding.compute_bytes(), MemoryTag::kStaging));
+  // Whole heads or matrices where they are small, so that an absorbed one is not read twice.
+  uint64_t per_piece = std::max<uint64_t>(1, kPieceElements / std::max<uint64_t>(cols, 1));
+  if (binding.absorbed) per_piece = binding.rows() / std::max<uint64_t>(1, binding.parts[0]->rows() / cols);
+  Remake work{files, binding, cancel, buffer.data(), row_bytes(binding.compute(), cols), per_piece, {}, {}};
+  runner.run(static_cast<uint32_t>((binding.rows() + per_piece - 1) / per_piece), Remake::run, &work);
+  DS_TRY(std::move(work.failure));
+  for (const TensorInfo *part : binding.parts)  // read once and not again
+    files.tensors.sources[part->range.source]->forget(part->range.offset, part->range.bytes);
+  source->lasting = false;
+  source->parts.push_back({{buffer.data(), buffer.size()}, {}});
+  kept->buffers.push_back(std::move(buffer));
+  return {};
+}
+
 }  // namespace
 
-runtime::SourceCallback weight_source(const ModelFiles &files, const model::WeightMap &weights, Allocator allocator) {
-  return [&files, &weights, allocator](const graph::Tensor &tensor) -> Result<runtime::WeightSource> {
+runtime::SourceCallback weight_source(const ModelFiles &files, const model::WeightMap &weights, TaskRunner &runner,
+                                      const CancelWord *cancel, Allocator allocator) {
+  return [&files, &weights, &runner, cancel, allocator](const graph::Tensor &tensor) -> Result<runtime::WeightSource> {
     const model::WeightBinding *binding = weights.find(tensor.name);
     if (!binding)
       return fail(DS_E_INTERNAL, "session", "the graph asks for weight %s, which nothing is bound to",
@@ -80,7 +126,10 @@ runtime::SourceCallback weight_source(const ModelFiles &files, const model::Weig
     source.lasting = true;
     auto kept = std::make_shared<Kept>();
     kept->scales.reserve(binding->parts.size());  // spans into it stay valid
-    for (const TensorInfo *part : binding->parts) DS_TRY(take_part(files, *part, allocator, kept.get(), &source));
+    if (binding->is_remade())
+      DS_TRY(remake(files, *binding, runner, cancel, allocator, kept.get(), &source));
+    else
+      for (const TensorInfo *part : binding->parts) DS_TRY(take_part(files, *part, allocator, kept.get(), &source));
     source.keep = std::move(kept);
     return source;
   };
@@ -184,12 +233,14 @@ Result<std::unique_ptr<DeviceModel>> load_device_model(RuntimeState &runtime, co
   DS_TRY(made->layout->check_nodes());
   watch.tell(Stage::kLoad, 0, made->layout->source_bytes());
   DS_TRY(watch.check());
+  DS_TRY_VALUE(TaskRunner * runner, runtime.task_runner());
   std::vector<std::shared_ptr<runtime::Weight>> weights;
   {
     const LoadTick tick(runtime.service(), hooks.cancel, watch.word());
-    auto loaded = runtime::load_weights(made->layout, made->device,
-                                        weight_source(model.files, model.weights, runtime.allocator()), watch.word(),
-                                        [&](uint64_t done, uint64_t total) { watch.tell(Stage::kLoad, done, total); });
+    auto loaded = runtime::load_weights(
+        made->layout, made->device,
+        weight_source(model.files, model.weights, *runner, watch.word(), runtime.allocator()), watch.word(),
+        [&](uint64_t done, uint64_t total) { watch.tell(Stage::kLoad, done, total); });
     if (!loaded.ok()) return watch.judge(std::move(loaded).status());
     weights = std::move(loaded).value();
   }

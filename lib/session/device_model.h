@@ -7,6 +7,7 @@
 
 #include "base/cancel.h"
 #include "base/status.h"
+#include "base/task_runner.h"
 #include "runtime/executor.h"
 #include "runtime/pool.h"
 #include "session/plan.h"
@@ -37,8 +38,9 @@ struct LoadHooks {
 };
 
 // Weights of a graph from the files they are in, viewed where they lie if the files are mapped. The files' sources are
-// kept by the weights that point into them.
-runtime::SourceCallback weight_source(const ModelFiles &files, const model::WeightMap &weights, Allocator allocator);
+// kept by the weights that point into them. What the graph has in another form than the file is made on `runner`.
+runtime::SourceCallback weight_source(const ModelFiles &files, const model::WeightMap &weights, TaskRunner &runner,
+                                      const CancelWord *cancel, Allocator allocator);
 
 // Follows the plan: opens the device, loads, compiles, makes the pool.
 Result<std::unique_ptr<DeviceModel>> load_device_model(RuntimeState &runtime, const PlannedModel &model,

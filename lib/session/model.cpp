@@ -144,6 +144,8 @@ Facts Model::facts() const {
   facts.add("context_limit", static_cast<uint64_t>(config_.max_position_embeddings));
   if (has_fingerprint_) facts.add("fingerprint", hex(identity_.model_fingerprint));
   facts.add("weights.type", weight_type_);
+  facts.add("weights.stored_bytes", plan_.stored_bytes);
+  facts.add("weights.repacked_bytes", plan_.remade_bytes);
   facts.add("bytes_per_token", plan_.bytes_per_token);
   if (!plan_.backend.empty()) {
     facts.add("context_length", uint64_t{plan_.context_length});

@@ -11,6 +11,7 @@
 #include "runtime/registry.h"
 #include "session/machine.h"
 #include "session/runtime_state.h"
+#include "session/vocabulary.h"
 
 namespace deepseam::session {
 namespace {
@@ -33,18 +34,9 @@ Status read_files(const OpenOptions &options, PlannedModel *model) {
 
 // The tokenizer says which rows of lm_head are tokens; without one all are.
 Status read_vocabulary(PlannedModel *model) {
-  DS_TRY_VALUE(const TokenizerData data, read_tokenizer(model->files));
-  const std::string &name = model->files.path;
-  if (!data.blob.empty()) {
-    const auto *bytes = reinterpret_cast<const uint8_t *>(data.blob.data());
-    DS_TRY_VALUE(model->tokenizer, text::Tokenizer::from_blob({bytes, data.blob.size()}, name));
-  } else if (!data.empty()) {
-    DS_TRY_VALUE(model->tokenizer,
-                 text::Tokenizer::from_hf(data.tokenizer_json, data.tokenizer_config_json, name, data.chat_template));
-  } else {
-    return {};
-  }
-  if (model->tokenizer->vocab_size() < model->n_vocab) model->n_vocab = model->tokenizer->vocab_size();
+  DS_TRY_VALUE(model->tokenizer, load_tokenizer(model->files));
+  if (model->tokenizer && model->tokenizer->vocab_size() < model->n_vocab)
+    model->n_vocab = model->tokenizer->vocab_size();
   return {};
 }
 
@@ -98,21 +90,35 @@ bool is_viewable(const ModelFiles &files) {
   return std::ranges::all_of(files.tensors.sources, [](const auto &source) { return !source->view().empty(); });
 }
 
-void count_weights(const runtime::Layout &layout, bool viewable, ModelPlan *plan) {
+// Whether one of a packed weight's sources is made while loading, so that there is nothing in the file to point to.
+bool is_remade(const runtime::Layout &layout, const runtime::PackedWeight &weight, const model::WeightMap &weights) {
+  return std::ranges::any_of(weight.slices, [&](const dsb_weight_slice &slice) {
+    const model::WeightBinding *binding = weights.find(layout.tensors()[slice.tensor].name);
+    return binding && binding->is_remade();
+  });
+}
+
+void count_weights(const runtime::Layout &layout, bool viewable, const model::WeightMap &weights, ModelPlan *plan) {
   plan->weight_bytes = plan->mapped_bytes = 0;
   for (const runtime::PackedWeight &weight : layout.weights()) {
     plan->weight_bytes += weight.bytes;
-    if (weight.mappable) (viewable ? plan->mapped_bytes : plan->weight_bytes) += weight.source_bytes;
+    if (!weight.mappable) continue;
+    const bool mapped = viewable && !is_remade(layout, weight, weights);
+    (mapped ? plan->mapped_bytes : plan->weight_bytes) += weight.source_bytes;
+  }
+  plan->stored_bytes = plan->remade_bytes = 0;
+  for (const model::WeightBinding &binding : weights.bindings) {
+    for (const TensorInfo *part : binding.parts) plan->stored_bytes += part->range.bytes;
+    if (binding.is_remade()) plan->remade_bytes += binding.compute_bytes();
   }
 }
 
-// Stored bytes that one token's decoding reads: all but the embedding, and of the experts those that are chosen.
+// Bytes of weights that one token's decoding reads: all but the embedding, and of the experts those that are chosen.
 uint64_t token_bytes(const model::Config &config, const model::WeightMap &weights) {
   uint64_t sum = 0;
   const bool tied = !weights.find("lm_head");
   for (const model::WeightBinding &binding : weights.bindings) {
-    uint64_t bytes = 0;
-    for (const TensorInfo *part : binding.parts) bytes += part->range.bytes;
+    uint64_t bytes = binding.compute_bytes();
     const std::string &role = binding.spec.role;
     if (role.starts_with("mtp.") || (role == "embed" && !tied)) continue;
     if (role.starts_with("layers." + std::to_string(config.num_hidden_layers))) continue;
@@ -209,7 +215,7 @@ Status plan_on(const Candidate &candidate, const OpenOptions &options, uint32_t 
     plan.device = candidate.index;
     plan.device_is_cpu = candidate.device.kind != DSB_DEVICE_GPU;
     copy_options(wish, &plan.options);
-    count_weights(*layout, is_viewable(model->files), &plan);
+    count_weights(*layout, is_viewable(model->files), model->weights, &plan);
     const uint64_t logits = uint64_t{wish.max_logit_rows} * static_cast<uint64_t>(model->config.vocab_size) * 4;
     plan.scratch_bytes = layout->summary().scratch_bytes + layout->summary().program_bytes + logits;
     plan.numerics_id = layout->summary().numerics_id;
@@ -300,6 +306,8 @@ Facts ModelPlan::facts() const {
   facts.add("context_length", uint64_t{context_length});
   facts.add("bytes.weights", weight_bytes + mapped_bytes);
   facts.add("bytes.mapped", mapped_bytes);
+  facts.add("bytes.stored", stored_bytes);
+  facts.add("bytes.repacked", remade_bytes);
   facts.add("bytes.kv", kv_bytes);
   facts.add("bytes.cache", cache_bytes);
   facts.add("bytes.scratch", scratch_bytes);

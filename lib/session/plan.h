@@ -68,6 +68,8 @@ struct ModelPlan {
   uint32_t context_length = 0, n_blocks = 0;
   uint64_t weight_bytes = 0;  // memory for weights on the device, beyond mapped files
   uint64_t mapped_bytes = 0;  // weights used where the file is mapped; page cache, but in the process's RSS
+  uint64_t stored_bytes = 0;  // of all weights, in the files
+  uint64_t remade_bytes = 0;  // of those that are turned into another format while loading, in that format
   uint64_t kv_bytes = 0;      // blocks for one whole context and for forks
   uint64_t cache_bytes = 0;   // the pool's other blocks, used as prefixes are kept; within the budget, not in the total
   uint64_t scratch_bytes = 0;  // execs, outputs, program

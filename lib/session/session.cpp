@@ -65,7 +65,10 @@ Result<std::shared_ptr<Job>> Session::start(Prompt prompt, GenerateOptions optio
                 options.n_choices, options.n_logprobs, kMostChoices, kMostLogprobs);
   options.n_logprobs = std::min(options.n_logprobs, model_->vocab());
   DS_TRY(complete_sampling(&options.sampling, model_->defaults(), model_->vocab()));
-  const std::vector<std::string_view> stops(options.stops.begin(), options.stops.end());
+  std::vector<std::string_view> stops(options.stops.begin(), options.stops.end());
+  if (options.sampling.model_defaults && model_->tokenizer())
+    for (const std::string &stop : model_->defaults().stop_strings)
+      if (!stop.empty()) stops.push_back(stop);
   if (!stops.empty()) DS_TRY(model_->need_tokenizer().status());
   DS_TRY_VALUE(work->stops, text::StopSet::make(stops));
   if (!options.ignore_end) {

@@ -8,6 +8,7 @@
 #include "model/verify.h"
 #include "session/model.h"
 #include "session/runtime_state.h"
+#include "session/vocabulary.h"
 #include "text/utf8_stream.h"
 
 namespace deepseam::session {
@@ -36,10 +37,16 @@ Result<model::WorkOptions> work_options(RuntimeState &runtime, const ToolOptions
 Result<std::string> tokenizer_blob(const ModelFiles &files) {
   DS_TRY_VALUE(TokenizerData data, read_tokenizer(files));
   if (!data.blob.empty() || data.empty()) return std::move(data.blob);
-  DS_TRY_VALUE(
-      const text::Tokenizer::Pointer tokenizer,
-      text::Tokenizer::from_hf(data.tokenizer_json, data.tokenizer_config_json, files.path, data.chat_template));
+  DS_TRY_VALUE(const text::Tokenizer::Pointer tokenizer, load_tokenizer(files));
   return tokenizer->serialize();
+}
+
+// What reading the files takes otherwise than they say, and whether their tokenizer can be read.
+void add_notes(const ModelFiles &files, model::VerifyReport *report) {
+  if (auto tokenizer = load_tokenizer(files); !tokenizer.ok())
+    report->findings.push_back({tokenizer.status().code(), "", tokenizer.status().message()});
+  report->notes = files.notes;
+  for (std::string &note : vocabulary_notes(files)) report->notes.push_back(std::move(note));
 }
 
 }  // namespace
@@ -88,7 +95,8 @@ Result<Facts> verify(RuntimeState &runtime, const ModelSource &source, const Too
   DS_TRY(runtime.check_open());
   DS_TRY_VALUE(const ModelFiles files, open_source(source, MapMode::kAuto));
   DS_TRY_VALUE(const model::WorkOptions work, work_options(runtime, options, Stage::kVerify));
-  DS_TRY_VALUE(const model::VerifyReport report, model::verify_model(files, work));
+  DS_TRY_VALUE(model::VerifyReport report, model::verify_model(files, work));
+  add_notes(files, &report);
   Facts facts;
   facts.add("ok", uint64_t{report.findings.empty()});
   facts.add("findings", uint64_t{report.findings.size()});
@@ -97,6 +105,8 @@ Result<Facts> verify(RuntimeState &runtime, const ModelSource &source, const Too
     facts.add(key + "name", report.findings[i].tensor);
     facts.add(key + "message", report.findings[i].message);
   }
+  facts.add("notes", uint64_t{report.notes.size()});
+  for (size_t i = 0; i < report.notes.size(); ++i) facts.add("notes." + std::to_string(i), report.notes[i]);
   facts.add("tensors", report.tensors);
   facts.add("bytes", report.bytes);
   return facts;

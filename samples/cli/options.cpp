@@ -3,12 +3,16 @@
 #include <deepseam/version.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <filesystem>
 
 namespace ds_cli {
 namespace {
 
 void add_model(CLI::App *app, Options *o) {
-  app->add_option("--model,-m", o->model, "folder, model file, or 'embedded'")->required();
+  app->add_option("--model,-m", o->model, "folder, model file, 'embedded', or NAME:TAG of Ollama's")->required();
+  app->add_option("--ollama-models", o->ollama_models,
+                  "where NAME:TAG is looked up; default: $OLLAMA_MODELS, else .ollama/models of this user");
 }
 
 void add_device(CLI::App *app, Options *o) {
@@ -142,6 +146,17 @@ void declare(CLI::App *app, Options *o) {
   add_json(c, o);
 }
 
+// NAME:TAG becomes a path where no file has that name and Ollama's models are at hand.
+void resolve_model(Options *o) {
+  std::error_code ignored;
+  if (o->model.empty() || o->model == "embedded" || std::filesystem::exists(o->model, ignored)) return;
+  const char *models = std::getenv("OLLAMA_MODELS"), *home = std::getenv("HOME");
+  std::filesystem::path folder = o->ollama_models;
+  if (folder.empty() && models) folder = models;
+  if (folder.empty() && home) folder = std::filesystem::path(home) / ".ollama" / "models";
+  if (std::filesystem::is_directory(folder / "manifests", ignored)) o->model = (folder / o->model).string();
+}
+
 }  // namespace
 
 int parse(int argc, char **argv, Options *options) {
@@ -154,6 +169,7 @@ int parse(int argc, char **argv, Options *options) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   options->command = app.get_subcommands().front()->get_name();
+  resolve_model(options);
   return -1;
 }
 

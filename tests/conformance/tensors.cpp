@@ -28,6 +28,12 @@ void block_row(Random &random, DType dtype, uint64_t cols, double size, std::vec
     const uint16_t scale = deepseam::f32_to_f16(static_cast<float>(step * (0.5 + random.uniform())));
     const double d = deepseam::f16_to_f32(scale);
     put16(bytes, scale);
+    double least = dtype == DType::kQ4_0 ? -8 * d : 0;  // what nibble 0 stands for
+    if (dtype == DType::kQ4_1) {
+      const uint16_t bits = deepseam::f32_to_f16(static_cast<float>(-step * (4 + 8 * random.uniform())));
+      put16(bytes, bits);
+      least = deepseam::f16_to_f32(bits);
+    }
     const size_t codes = bytes->size();
     const size_t n_bytes = dtype == DType::kQ8_0 ? 32 : 16;
     for (size_t i = 0; i < n_bytes; ++i) bytes->push_back(static_cast<uint8_t>(random.next()));
@@ -36,7 +42,7 @@ void block_row(Random &random, DType dtype, uint64_t cols, double size, std::vec
       if (dtype == DType::kQ8_0)
         values->push_back(d * static_cast<int8_t>(code));
       else
-        values->push_back(d * ((i < 16 ? code % 16 : code / 16) - 8));
+        values->push_back(d * (i < 16 ? code % 16 : code / 16) + least);
     }
   }
 }
@@ -105,7 +111,7 @@ Tensor make_tensor(Random &random, const Storage &storage, std::vector<uint64_t>
     const size_t first = tensor.values.size();
     tensor.parts.emplace_back();
     for (uint64_t i = 0; i < rows / n_parts; ++i) {
-      if (storage.dtype == DType::kQ8_0 || storage.dtype == DType::kQ4_0)
+      if (deepseam::dtype_info(storage.dtype).block_elements > 1)
         block_row(random, storage.dtype, tensor.cols(), size, &tensor.parts.back(), &tensor.values);
       else
         plain_row(random, storage.dtype, tensor.cols(), size, &tensor.parts.back(), &tensor.values);

@@ -3,3 +3,11 @@ if(TARGET ds AND TARGET model_tool AND TARGET ds_backend_onednn)
   ds_python_test(packed_engine_test SCRIPT ${CMAKE_CURRENT_LIST_DIR}/packed_engine_test.py LABELS e2e TINY
                  ARGS $<TARGET_FILE:ds> $<TARGET_FILE:model_tool>)
 endif()
+if(TARGET ds AND TARGET model_tool AND TARGET ds_backend_onednn)
+  ds_python_test(gguf_test SCRIPT ${CMAKE_CURRENT_LIST_DIR}/gguf_test.py LABELS e2e TINY
+                 ARGS $<TARGET_FILE:ds> $<TARGET_FILE:model_tool> ${CMAKE_SOURCE_DIR}/models/embedded.dsm)
+  set_tests_properties(gguf_test PROPERTIES TIMEOUT 1800)
+endif()
+if(TARGET ds)
+  ds_python_test(gguf_vocab_test SCRIPT ${CMAKE_CURRENT_LIST_DIR}/gguf_vocab_test.py LABELS e2e ARGS $<TARGET_FILE:ds>)
+endif()

@@ -1,4 +1,4 @@
-// Writes the seeds of the fuzz targets safetensors, config and dsm:  fuzz_format_seeds FOLDER
+// Writes the seeds of the fuzz targets safetensors, config, dsm, gguf and ollama:  fuzz_format_seeds FOLDER
 // Small files that between them reach every branch of the parsers' good paths.
 #include <cstdio>
 #include <fstream>
@@ -7,6 +7,7 @@
 
 #include "format/dsm.h"
 #include "format/safetensors.h"
+#include "unit/format/gguf_samples.h"
 
 using namespace deepseam;
 
@@ -77,12 +78,39 @@ Status write_dsm(const std::string &path, bool whole) {
   return writer.finish(config, generation, whole ? "card" : "");
 }
 
+bool write_gguf(const std::string &folder) {
+  test::GgufBuilder small, blocks, split;
+  small.text("general.architecture", "deepseek2").u32("general.alignment", 32).u32("deepseek2.block_count", 1);
+  small.f32("deepseek2.rope.scaling.yarn_log_multiplier", 0.1f).text("deepseek2.rope.scaling.type", "yarn");
+  small.texts("tokenizer.ggml.tokens", {"a", "b", "<|x|>"}).integers("tokenizer.ggml.token_type", {1, 1, 3});
+  small.flag("deepseek2.expert_weights_norm", true).key("a", 9, test::gguf_raw<uint32_t>(0) + std::string(8, 0));
+  small.tensor("token_embd.weight", {4, 2}, 1, std::string(16, 'e'))
+      .tensor("blk.0.exp_probs_b.bias", {2}, 0, "12345678");
+  blocks.text("general.architecture", "deepseek2");
+#define DS_DTYPE(name, id, text, elements, bytes)
+#define DS_STORED_DTYPE(name, id, text, elements, bytes, compute) \
+  blocks.tensor(text, {elements}, id - 64, std::string(bytes, 0x35));
+#include "base/dtype.def"
+#undef DS_DTYPE
+  split.u16("split.no", 1).u16("split.count", 2).tensor("a", {32}, 8, std::string(34, 'q'));
+  return write(folder + "/small", small.file()) && write(folder + "/blocks", blocks.file()) &&
+         write(folder + "/split", split.file());
+}
+
+bool write_ollama(const std::string &folder) {
+  const std::string layer = R"({"mediaType":"application/vnd.ollama.image.model","digest":"sha256:)";
+  return write(folder + "/manifest",
+               R"({"schemaVersion":2,"layers":[)" + layer + std::string(64, 'a') + R"(","size":1}]})") &&
+         write(folder + "/parameters", R"({"stop":["User:"],"temperature":0.5,"top_k":40,"num_predict":-1})");
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
   if (argc != 2) return std::fprintf(stderr, "usage: fuzz_format_seeds FOLDER\n"), 2;
   const std::string folder = argv[1];
   const bool written = write_safetensors(folder + "/safetensors") && write_configs(folder + "/config") &&
-                       write_dsm(folder + "/dsm/small", false).ok() && write_dsm(folder + "/dsm/whole", true).ok();
+                       write_dsm(folder + "/dsm/small", false).ok() && write_dsm(folder + "/dsm/whole", true).ok() &&
+                       write_gguf(folder + "/gguf") && write_ollama(folder + "/ollama");
   return written ? 0 : 1;
 }

@@ -56,7 +56,7 @@ CONFORMANCE("linear: plain types, odd sizes") {
 }
 
 CONFORMANCE("linear: block types, last block partial") {
-  for (DType dtype : {DType::kQ8_0, DType::kQ4_0})
+  for (DType dtype : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_1})
     for (uint32_t in : {5u, 32u, 77u, 160u}) check_linear({{dtype}, in, 45, 3, false}, true);
 }
 
@@ -73,7 +73,7 @@ CONFORMANCE("linear: F8 with scales per block of any size") {
 }
 
 CONFORMANCE("linear: many rows, larger sizes") {
-  for (DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0})
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1})
     check_linear({{dtype}, 321, 200, 61, false}, true);
 }
 

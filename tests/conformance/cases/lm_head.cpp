@@ -8,7 +8,7 @@ namespace conformance {
 
 CONFORMANCE("lm_head: padded vocabulary, only rows that want logits, in row order") {
   constexpr uint32_t kIn = 39, kOut = 83, kKnown = 70;
-  for (DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0}) {
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1}) {
     Random random(12);
     Weights weights;
     weights["head"] = make_tensor(random, {dtype}, {kOut, kIn}, 1);

@@ -18,11 +18,24 @@ TEST_CASE("names and ids of the formats are stable") {
   CHECK(static_cast<uint32_t>(dtype_from_name("q4_0")) == 17);
 }
 
+TEST_CASE("formats that only files hold have the ids of GGUF behind 64, and a format that backends get") {
+  CHECK(static_cast<uint32_t>(dtype_from_name("q4_k")) == 64 + 12);
+  CHECK(static_cast<uint32_t>(dtype_from_name("iq1_m")) == 64 + 29);
+  CHECK(static_cast<uint32_t>(dtype_from_name("mxfp4")) == 64 + 39);
+  CHECK(row_bytes(DType::kQ4_K, 512) == 288);
+  CHECK(compute_dtype(DType::kQ4_K) == DType::kQ4_1);
+  CHECK(compute_dtype(DType::kQ4_1) == DType::kQ4_1);
+  CHECK(compute_dtype(DType::kQ6_K) == DType::kQ8_0);
+  CHECK(compute_dtype(DType::kTQ2_0) == DType::kQ4_0);
+  CHECK(compute_dtype(DType::kBF16) == DType::kBF16);
+  CHECK(compute_dtype(static_cast<DType>(99999)) == DType::kNone);
+}
+
 TEST_CASE("unknown names and ids are kNone and have no size") {
   CHECK(dtype_from_name("f64") == DType::kNone);
   CHECK(dtype_from_name("") == DType::kNone);
-  CHECK(dtype_info(static_cast<DType>(99)).dtype == DType::kNone);
-  CHECK(row_bytes(static_cast<DType>(99), 100) == 0);
+  CHECK(dtype_info(static_cast<DType>(999)).dtype == DType::kNone);
+  CHECK(row_bytes(static_cast<DType>(999), 100) == 0);
 }
 
 TEST_CASE("a row of a block format ends with a whole block") {

@@ -55,7 +55,7 @@ TEST_CASE("a folder that lacks its config or has a damaged one") {
   folder->files["config.json"] = "{";
   CHECK_FAILS(open_model_files(folder), DS_E_FORMAT, "config.json");
   folder->files.erase("config.json");
-  CHECK_FAILS(open_model_files(folder), DS_E_NOT_FOUND, "no config.json");
+  CHECK_FAILS(open_model_files(folder), DS_E_NOT_FOUND, "neither a config.json");
 }
 
 TEST_CASE("kinds are told by content") {

@@ -1,0 +1,22 @@
+// From the formats that only files hold to those that backends compute with (dtype.def, compute_dtype).
+//
+// Ternary blocks become Q4_0 and lose nothing. Q4_K becomes Q4_1: the same levels, products of two scales rounded to
+// binary16. The others become Q8_0: where 32 elements share one scale and have int8
+// levels (Q5_0, IQ4, MXFP4, IQ2_XXS, IQ3, IQ1_S) levels stay and the scale is rounded to binary16, which is exact for
+// Q5_0, IQ4_NL and, within binary16's range, MXFP4; elsewhere each 32 numbers are rounded to 255 levels, which is off
+// by about half a per cent of their root mean square (tests/unit/format/block_parity_test.py prints it).
+#pragma once
+
+#include <cstdint>
+
+#include "base/dtype.h"
+#include "base/status.h"
+#include "format/blocks.h"
+
+namespace deepseam {
+
+// in[n_rows * row_bytes(from, cols)] to out[n_rows * row_bytes(compute_dtype(from), cols)]; a format that backends know
+// is copied. DS_E_FORMAT names a number that is not finite, or beyond what the format holds.
+Status repack_rows(DType from, const uint8_t *in, uint64_t n_rows, uint64_t cols, uint8_t *out, const RowsName &name);
+
+}  // namespace deepseam

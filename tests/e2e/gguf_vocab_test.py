@@ -1,0 +1,103 @@
+"""A GGUF file's own tokenizer through `ds`: gguf_vocab_test.py DS
+
+The small tokenizer of tests/unit/text becomes GGUF arrays in a tiny model, once sound and once as old converters wrote it:
+FIM marks and User marks as normal text. Both must give the ids that the tokenizer.json gives in a folder, `ds verify` must say
+what was taken otherwise, and the ends of a text must be where the file says.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+try:
+    import gguf  # noqa: F401
+except ImportError:
+    print("the Python package gguf is not installed")
+    sys.exit(77)
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "oracle"))
+import gguf_files  # noqa: E402
+import make_tiny  # noqa: E402
+import numpy as np  # noqa: E402
+from oracle import Weights, load_config  # noqa: E402
+
+DS = sys.argv[1]
+TOKENIZER = Path(__file__).parents[1] / "unit/text/data/tokenizer.json"
+TEXTS = ["def fibonacci(n):\n    return n", "12345 caf\u00e9 \u4e2d\u6587\n\n  x", "<\uff5cfim\u2581begin\uff5c>a<\uff5cfim\u2581hole\uff5c>b<\uff5cfim\u2581end\uff5c>"]
+
+
+def arrays():
+    """Tokens, types and merges of the file, as converters write them."""
+    data = json.loads(TOKENIZER.read_text(encoding="utf-8"))
+    added = {token["id"]: token for token in data["added_tokens"]}
+    texts = {id_: text for text, id_ in data["model"]["vocab"].items()}
+    count = max([*texts, *added]) + 1
+    tokens = [added[i]["content"] if i in added else texts.get(i, f"[PAD{i}]") for i in range(count)]
+    types = [(3 if added[i]["special"] else 4) if i in added else 1 if i in texts else 5 for i in range(count)]
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in data["model"]["merges"]]
+    return tokens, types, merges
+
+
+def run(*arguments, text=None):
+    done = subprocess.run([DS, *map(str, arguments)], input=text, capture_output=True, text=True, encoding="utf-8")
+    if done.returncode:
+        raise SystemExit(f"ds {arguments[0]}: {done.stderr}")
+    return done.stdout
+
+
+def write(path, folder, types_of):
+    config = load_config(folder)
+    weights = Weights(folder, config)
+    tensors = {name: np.asarray(weights[name], np.float64) for name, _ in make_tiny.tensor_shapes(config)}
+    tokens, types, merges = arrays()
+
+    def more(writer):
+        writer.add_string("tokenizer.ggml.model", "gpt2")
+        writer.add_string("tokenizer.ggml.pre", "deepseek-v3")
+        writer.add_array("tokenizer.ggml.tokens", tokens)
+        writer.add_array("tokenizer.ggml.token_type", types_of(tokens, types))
+        writer.add_array("tokenizer.ggml.merges", merges)
+        writer.add_bool("tokenizer.ggml.add_bos_token", False)  # as in the folder, which has no tokenizer_config.json
+        writer.add_uint32("tokenizer.ggml.bos_token_id", tokens.index("<\uff5cbegin\u2581of\u2581sentence\uff5c>"))
+        writer.add_uint32("tokenizer.ggml.eos_token_id", tokens.index("<\uff5cend\u2581of\u2581sentence\uff5c>"))
+
+    gguf_files.write(path, config, tensors, "BF16", "new", more=more)
+
+
+def old_types(tokens, types):
+    return [1 if text.startswith("<\uff5c") else kind for text, kind in zip(tokens, types)]
+
+
+def main():
+    tokens = arrays()[0]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        config = dict(make_tiny.LITE, vocab_size=len(tokens))
+        make_tiny.write_model(folder / "hf", config, 21)
+        shutil.copy(TOKENIZER, folder / "hf/tokenizer.json")
+        write(folder / "sound.gguf", folder / "hf", lambda _, types: types)
+        write(folder / "old.gguf", folder / "hf", old_types)
+        for text in TEXTS:
+            for special in ((), ("--special",)):
+                wanted = run("tokenize", "--model", folder / "hf", "--json", *special, text=text)
+                for file in ("sound.gguf", "old.gguf"):
+                    found = run("tokenize", "--model", folder / file, "--json", *special, text=text)
+                    assert found == wanted, f"{file}: {text!r}: {found}, expected {wanted}"
+        for file, notes in (("sound.gguf", 0), ("old.gguf", 1)):
+            report = json.loads(run("verify", "--model", folder / file, "--json", "--quiet"))
+            assert report["ok"] == 1, report
+            found = report.get("notes", 0)
+            found = len(found) if isinstance(found, (list, dict)) else found
+            assert found == notes, report
+        plan = json.loads(run("plan", "--model", folder / "sound.gguf", "--json"))
+        assert plan["bytes"]["stored"] > 0, plan
+    print("the same ids from a folder and from GGUF arrays, sound and old")
+    return 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
+    sys.exit(main())
