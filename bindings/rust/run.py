@@ -141,7 +141,9 @@ def main():
             return cargo("test", "--offline", "-q", "-p", "abi-test")
         if arguments.group == "samples":
             return cargo("build", "--offline", "-q", "--bins", folder="samples/rust")
-        return cargo("test", "--offline", "-q", "-p", "deepseam", "--test", "cycles", "--", "--nocapture")
+        # One arena of malloc: with more, what is measured is how many of them threads came to use.
+    return cargo("test", "--offline", "-q", "-p", "deepseam", "--test", "cycles", "--", "--nocapture",
+                 MALLOC_ARENA_MAX="1")
 
 
 if __name__ == "__main__":

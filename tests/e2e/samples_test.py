@@ -65,8 +65,10 @@ def build_rust(place):
 
 
 def build_go(place):
-    go = need("go", "package golang-go")
-    run([go, "build", "-o", f"{place.out}/", "./..."], place, cwd=ROOT / "samples/go")
+    done = subprocess.run([sys.executable, "-B", str(ROOT / "bindings/go/run.py"), "samples",
+                           "--build", str(place.build), "--out", str(place.out)])
+    if done.returncode:
+        sys.exit(done.returncode)
 
 
 def program(*folders):
