@@ -94,5 +94,6 @@ ensure_python_packages() {
 # What building the library needs, and what the tests need beside it.
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config flatbuffers-compiler libflatbuffers-dev rapidjson-dev libpcre2-dev
   libxxhash-dev libcli11-dev libdnnl-dev"
-CHECK_PACKAGES="$BUILD_PACKAGES abigail-tools binutils ccache clang clang-format-14 doctest-dev g++-mingw-w64-x86-64-posix git
-  libclang-rt-14-dev mono-mcs mono-runtime python3 python3-jinja2 python3-numpy python3-pip strace zstd"
+CHECK_PACKAGES="$BUILD_PACKAGES abigail-tools binutils cargo ccache clang clang-format-14 doctest-dev
+  g++-mingw-w64-x86-64-posix git golang-go libclang-rt-14-dev mono-mcs mono-runtime python3 python3-jinja2 python3-numpy
+  python3-pip rustc strace zstd"

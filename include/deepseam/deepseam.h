@@ -67,8 +67,8 @@ DS_API ds_status DS_CALL ds_runtime_shutdown(ds_runtime *runtime, uint64_t timeo
 /* Without a shutdown before, the library ends its work on its own threads once the last child is released.
  * [any-thread, callback-safe] */
 DS_API void DS_CALL ds_runtime_release(ds_runtime *runtime);
-/* Loads one plugin by the absolute path of its manifest (NAME.dsplugin). Errors: NOT_FOUND, PLUGIN, ABI. [any-thread]
- */
+/* Loads one plugin by the absolute path of its manifest (NAME.dsplugin). Errors: NOT_FOUND, FORMAT, PLUGIN,
+ * ABI. [any-thread] */
 DS_API ds_status DS_CALL ds_runtime_load_plugin(ds_runtime *runtime, const char *path, uint64_t path_size,
                                                 ds_error *error);
 /* Registers a backend that is linked into the host: `entry` is its ds_backend_main (<deepseam/backend.h>).

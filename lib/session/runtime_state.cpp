@@ -134,6 +134,10 @@ Result<runtime::Registry *> RuntimeState::registry() {
     loader.own_folder = options_.default_plugins;
     loader.verify = verify_function(options_);
     registry->search(loader);
+    for (const auto &found : registry->report())
+      if (!found.loaded)
+        log_message(options_.log, LogLevel::kInfo, "plugin", "%s is not used: %s", found.path.c_str(),
+                    found.reason.c_str());
     std::lock_guard lock(mutex_);
     parts_->searched = true;
   }

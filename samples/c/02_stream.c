@@ -3,22 +3,25 @@
  * usage: 02_stream [MODEL] */
 #include "sample.h"
 
-/* Runs on the thread that called ds_generate. The text is whole characters, valid during the call. */
+/* Runs on the thread that called ds_generate. The text is whole characters, valid during the call; how many come at
+ * once depends on who is faster. */
 static int32_t DS_CALL print_text(void *user, const ds_text_event *now) {
-  int *events = user;
-  printf("%.*s", (int)now->text.size, now->text.data);
+  int *wanted = user;
+  int size = now->text.size < (uint64_t)*wanted ? (int)now->text.size : *wanted;
+  printf("%.*s", size, now->text.data);
   fflush(stdout);
-  return ++*events < 20 ? DS_CONTINUE : DS_STOP;
+  *wanted -= size;
+  return *wanted > 0 ? DS_CONTINUE : DS_STOP;
 }
 
 static void stream_by_callback(ds_session *session, const ds_input *input) {
-  int events = 0;
-  ds_params params = {.struct_size = sizeof params, .max_tokens = 48, .on_text = print_text, .callback_user = &events};
+  int wanted = 40;
+  ds_params params = {.struct_size = sizeof params, .on_text = print_text, .callback_user = &wanted};
   ds_result *result = NULL;
   uint32_t reason = 0;
   check(ds_generate(session, input, &params, &result, &error));
   check(ds_result_finish_reason(result, 0, &reason, &error));
-  printf("\n[%d pieces, %s]\n", events, reason == DS_FINISH_CALLBACK ? "stopped by the callback" : "finished");
+  printf("\n[%s]\n", reason == DS_FINISH_CALLBACK ? "stopped by the callback" : "finished");
   ds_result_release(result);
 }
 

@@ -10,17 +10,19 @@ internal static class Streaming
 {
   private static void ByCallback(Session session, Input input)
   {
-    int events = 0;
-    var options = new GenerateOptions { MaxTokens = 48 };
-    options.OnText = now => // runs on the thread that called Generate
+    int wanted = 40;
+    var options = new GenerateOptions();
+    options.OnText = now => // runs on the thread that called Generate; how much comes at once depends on who is faster
     {
-      Console.Write(now.Text);
-      return ++events < 20;
+      string piece = now.Text.Substring(0, Math.Min(wanted, now.Text.Length));
+      Console.Write(piece);
+      wanted -= piece.Length;
+      return wanted > 0;
     };
     using (Result result = session.Generate(input, options))
     {
       bool stopped = result.FinishReason() == FinishReason.Callback;
-      Console.WriteLine("\n[{0} pieces, {1}]", events, stopped ? "stopped by the callback" : "finished");
+      Console.WriteLine("\n[{0}]", stopped ? "stopped by the callback" : "finished");
     }
   }
 

@@ -327,6 +327,28 @@ TEST_CASE("a plugin that the host refuses is not used, and the report says so") 
   end(runtime);
 }
 
+TEST_CASE("a plugin that is not used is a line of the log, for those who asked for that much") {
+  for (const uint32_t level : {0u, DS_LOG_INFO}) {
+    ds_runtime_options options = runtime_options();
+    options.log_level = level;
+    options.verify_plugin = [](void *, const ds_plugin_file *) -> ds_status { return DS_E_PERMISSION; };
+    ds_error error = fresh_error();
+    ds_runtime *runtime = nullptr;
+    require(ds_runtime_create(&options, &runtime, &error), error);
+    uint32_t count = 0, said = 99;
+    require(ds_device_count(runtime, &count, &error), error);
+    char line[2048];
+    uint64_t size = 0;
+    const ds_status status = ds_log_read(runtime, &said, line, sizeof line, &size, &error);
+    CHECK(status == (level ? DS_OK : DS_E_PENDING));
+    if (level) {
+      CHECK(said == DS_LOG_INFO);
+      CHECK(std::string(line, size).find(".dsplugin is not used: ") != std::string::npos);
+    }
+    end(runtime);
+  }
+}
+
 TEST_CASE("text to ids and back, by two-call sizing") {
   Host host = open_host();
   ds_error error = fresh_error();

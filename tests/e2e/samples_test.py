@@ -58,14 +58,17 @@ def build_csharp(place):
 
 
 def build_rust(place):
-    cargo = need("cargo", "package cargo")
-    run([cargo, "build", "--quiet", "--offline", "--bins", "--examples", "--manifest-path",
-         str(ROOT / "samples/rust/Cargo.toml"), "--target-dir", str(place.out)], place)
+    done = subprocess.run([sys.executable, "-B", str(ROOT / "bindings/rust/run.py"), "samples",
+                           "--build", str(place.build), "--out", str(place.out)])
+    if done.returncode:
+        sys.exit(done.returncode)
 
 
 def build_go(place):
-    go = need("go", "package golang-go")
-    run([go, "build", "-o", f"{place.out}/", "./..."], place, cwd=ROOT / "samples/go")
+    done = subprocess.run([sys.executable, "-B", str(ROOT / "bindings/go/run.py"), "samples",
+                           "--build", str(place.build), "--out", str(place.out)])
+    if done.returncode:
+        sys.exit(done.returncode)
 
 
 def program(*folders):
@@ -91,7 +94,7 @@ def csharp(machine):
 LANGUAGES = {
     "csharp-mono": ("csharp", build_csharp, csharp("mono")),
     "csharp-dotnet": ("csharp", build_csharp, csharp("dotnet")),
-    "rust": ("rust", build_rust, program("debug", "debug/examples")),
+    "rust": ("rust", build_rust, program("target/debug")),
     "go": ("go", build_go, program(".")),
 }
 

@@ -1,0 +1,3 @@
+module deepseam
+
+go 1.19
