@@ -117,8 +117,8 @@ DS_API void DS_CALL ds_info_release(ds_info *info); /* [any-thread, callback-saf
 /* What opening with these options would take, from headers alone. Keys: "fits", "reason", "context_length",
  * "bytes.weights", "bytes.kv", "bytes.scratch", "bytes.total", "devices.N.name", "devices.N.bytes",
  * "tokens_per_second", "backend"; "bytes.stored" (weights in the files) and "bytes.repacked" (weights whose format only
- * files hold, in the format they are turned into); "bytes.cache" is what kept prefixes may take beyond the total, within
- * the budgets. A plan that does not fit is DS_OK with "fits" 0. [any-thread] */
+ * files hold, in the format they are turned into); "bytes.cache" is what kept prefixes may take beyond the total,
+ * within the budgets. A plan that does not fit is DS_OK with "fits" 0. [any-thread] */
 DS_API ds_status DS_CALL ds_model_plan(ds_runtime *runtime, const ds_model_options *options, ds_info **plan,
                                        ds_error *error);
 /* Opens a model: reads, loads, compiles. Errors: file, memory and device ranges, CANCELLED, STOPPED. [any-thread] */

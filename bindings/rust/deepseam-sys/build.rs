@@ -52,7 +52,8 @@ fn by_pkg_config() -> Result<PathBuf, String> {
     let done = Command::new(&program).args(["--variable=libdir", "deepseam"]).output().map_err(|why| {
         format!("{} does not run ({}); set DEEPSEAM_DIR to an installation of deepseam", program, why)
     })?;
-    let folder = String::from_utf8_lossy(&done.stdout).trim().to_string();
+    // It writes a blank as a shell would read it.
+    let folder = String::from_utf8_lossy(&done.stdout).trim().replace("\\ ", " ");
     if !done.status.success() || folder.is_empty() {
         let why = String::from_utf8_lossy(&done.stderr).trim().to_string();
         return Err(format!("pkg-config knows no deepseam ({}); set DEEPSEAM_DIR to an installation of deepseam", why));
