@@ -49,6 +49,7 @@ type ModelOptions struct {
 	Cache         *Cache // nil: an in-memory one of its own
 	Deterministic bool   // the same bits for any chunking, any batch mix, cache on or off
 	NoCache       bool   // no prefix is kept or looked up
+	NoWeights     bool   // facts and text only: weights are not read, and sessions answer Unsupported
 	Settings      []Setting
 	OnProgress    func(Progress) bool // false stops: Stopped
 }
@@ -56,7 +57,8 @@ type ModelOptions struct {
 func (m *ModelOptions) lower(a *arena) (*C.ds_model_options, *source) {
 	to := record[C.ds_model_options](a)
 	to.struct_size = C.sizeof_ds_model_options
-	to.flags = flags(m.Deterministic, C.DS_MODEL_DETERMINISTIC, m.NoCache, C.DS_MODEL_NO_CACHE)
+	to.flags = flags(m.Deterministic, C.DS_MODEL_DETERMINISTIC, m.NoCache, C.DS_MODEL_NO_CACHE,
+		m.NoWeights, C.DS_MODEL_NO_WEIGHTS)
 	from := &source{nil, func() {}}
 	if m.Source != nil {
 		from = m.Source.lower(a)

@@ -81,6 +81,7 @@ pub const DS_KV_E4M3: u32 = 3;
 pub const DS_KV_Q8: u32 = 4;
 pub const DS_MODEL_DETERMINISTIC: u32 = 1;
 pub const DS_MODEL_NO_CACHE: u32 = 2;
+pub const DS_MODEL_NO_WEIGHTS: u32 = 4;
 pub const DS_PRIORITY_BALANCED: u32 = 0;
 pub const DS_PRIORITY_BACKGROUND: u32 = 1;
 pub const DS_PRIORITY_INTERACTIVE: u32 = 2;

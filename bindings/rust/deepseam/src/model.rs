@@ -77,7 +77,9 @@ pub struct ModelOptions<'a> {
     pub deterministic: bool,
     /// No prefix is kept or looked up.
     pub no_cache: bool,
-    /// Rare settings: "weight_type", "compute_type".
+    /// Facts and text only: weights are not read, and sessions answer UNSUPPORTED.
+    pub no_weights: bool,
+    /// Rare settings: "weight_type", "compute_type", "profile".
     pub settings: &'a [Setting<'a>],
 }
 
@@ -100,6 +102,7 @@ impl<'a> ModelOptions<'a> {
             cancel: None,
             deterministic: false,
             no_cache: false,
+            no_weights: false,
             settings: &[],
         }
     }
@@ -111,8 +114,9 @@ impl<'a> ModelOptions<'a> {
     fn record(&self, source: &source::Lowered<'_>, settings: &settings::Lowered<'_>) -> ds_model_options {
         let deterministic = if self.deterministic { DS_MODEL_DETERMINISTIC } else { 0 };
         let no_cache = if self.no_cache { DS_MODEL_NO_CACHE } else { 0 };
+        let no_weights = if self.no_weights { DS_MODEL_NO_WEIGHTS } else { 0 };
         ds_model_options {
-            flags: deterministic | no_cache,
+            flags: deterministic | no_cache | no_weights,
             source: source.head(),
             backend: text(self.backend),
             devices: if self.devices.is_empty() { std::ptr::null() } else { self.devices.as_ptr() },
