@@ -6,6 +6,7 @@ package deepseam
 import "C"
 
 import (
+	"io"
 	"runtime/cgo"
 	"sync"
 	"unsafe"
@@ -61,13 +62,16 @@ type running struct {
 	panicked interface{}
 }
 
-// check lets a panic of a callback go on.
-func (r *running) check() {
+// check lets a panic of a callback go on; before that it closes what nobody will get.
+func (r *running) check(unseen ...io.Closer) {
 	r.mutex.Lock()
 	panicked := r.panicked
 	r.panicked = nil
 	r.mutex.Unlock()
 	if panicked != nil {
+		for _, closer := range unseen {
+			_ = closer.Close()
+		}
 		panic(panicked)
 	}
 }

@@ -244,10 +244,17 @@ func TestAModelOpensInTheBackground(t *testing.T) {
 }
 
 func TestTextBecomesTokensAndBack(t *testing.T) {
-	_, m := openTiny(t)
+	r, m := openTiny(t)
 	text := "int x = 1; // 你"
 	ids := must(m.Tokenize(background, text, NoBOS))
 	equal(t, must(m.Detokenize(ids, 0)), text)
+	options := tiny()
+	options.NoWeights = true
+	facts := must(r.Open(background, options))
+	equal(t, must(facts.Detokenize(must(facts.Tokenize(background, text, NoBOS)), 0)), text)
+	_, err := facts.NewSession(SessionOptions{})
+	expect(t, Unsupported, err)
+	facts.Close()
 	var joined []byte
 	for _, id := range ids {
 		joined = append(joined, must(m.TokenText(id))...)
@@ -255,7 +262,7 @@ func TestTextBecomesTokensAndBack(t *testing.T) {
 	equal(t, string(joined), text)
 	equal(t, len(must(m.Tokenize(background, "\xff", NoBOS))), 1)
 	equal(t, must(m.Detokenize(nil, 0)), "")
-	_, err := m.TokenText(1 << 30)
+	_, err = m.TokenText(1 << 30)
 	expect(t, Argument, err)
 	chat := Chat{Messages: []Message{{"user", "Hello"}}, Template: "v3"}
 	if len(must(m.ChatPrompt(chat))) < 3 || len(must(m.FimPrompt(Fim{Prefix: "int add(", Suffix: ";\n"}))) < 3 {

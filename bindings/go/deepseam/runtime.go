@@ -231,8 +231,9 @@ func (r *Runtime) Open(ctx context.Context, options ModelOptions) (*Model, error
 		running.check()
 		return nil, ended(ctx, err)
 	}
-	running.check()
-	return newModel(pointer), nil
+	model := newModel(pointer)
+	running.check(model)
+	return model, nil
 }
 
 // OpenStart is the same in the background. Callbacks run inside of the job's waiting methods.

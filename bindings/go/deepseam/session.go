@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"context"
+	"io"
 	"runtime"
 	"unsafe"
 )
@@ -136,10 +137,11 @@ func (s *Session) run(ctx context.Context, a *arena, p *Params, function runFunc
 	runtime.KeepAlive(s)
 	runtime.KeepAlive(p)
 	result := newResult(pointer)
-	running.check()
 	if result == nil {
+		running.check()
 		return nil, ended(ctx, err)
 	}
+	running.check(result)
 	if reason, _ := result.Finish(0); err == nil && reason != FinishCancelled {
 		return result, nil // the context may have ended after that
 	}
@@ -213,17 +215,20 @@ func GenerateBatch(ctx context.Context, requests []Request) ([]Outcome, error) {
 	})
 	runtime.KeepAlive(requests)
 	outcomes := make([]Outcome, len(requests))
+	var produced []io.Closer
 	for i := range items {
 		if err != nil || items[i].status != C.DS_OK && items[i].result == nil {
 			drop(users[i])
 		}
-		outcomes[i].Result = newResult(items[i].result)
+		if outcomes[i].Result = newResult(items[i].result); outcomes[i].Result != nil {
+			produced = append(produced, outcomes[i].Result)
+		}
 		if status := Code(items[i].status); status != OK {
 			outcomes[i].Err = ended(ctx, &Error{Code: status, ByteOffset: -1, Message: "a request of a batch ended with " + status.String()})
 		}
 	}
 	for _, running := range runs {
-		running.check()
+		running.check(produced...)
 	}
 	if err != nil {
 		return nil, err

@@ -332,6 +332,10 @@ fn text_becomes_tokens_and_back() {
     assert!(model.chat_prompt(&chat).unwrap().len() > 3);
     assert!(model.fim_prompt(&fim).unwrap().len() > 3);
     assert_eq!(code(model.chat_prompt(&Chat { template: "v9", ..chat })), Code::ARGUMENT);
+    let facts = runtime.open(&ModelOptions { no_weights: true, ..options() }).unwrap();
+    assert_eq!(facts.tokenize("int x = 1; // 你", sys::DS_TEXT_NO_BOS).unwrap(), ids);
+    assert_eq!(code(facts.session()), Code::UNSUPPORTED);
+    drop(facts);
     assert_eq!(code(model.load_adapter(&Source::from("/adapter"))), Code::UNSUPPORTED);
     drop(model);
     end(runtime);
