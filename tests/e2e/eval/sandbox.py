@@ -63,18 +63,11 @@ def interpreter(named=None):
 
 
 def start(settings, feed, report, said, errors):
-    """The child process, with the program on its stdin, the report on 3, what the program says on 4."""
-    def descriptors():
-        # Both may sit on 3 or 4 already, so they are lifted out of the way first.
-        high = [os.dup2(report, 60), os.dup2(said, 61)]
-        os.dup2(high[0], 3)
-        os.dup2(high[1], 4)
-        os.close(60)
-        os.close(61)
-
+    """The child process, with the program on its stdin. It is told the descriptors of the report and of what the
+    program says."""
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-B", str(CHILD), json.dumps(settings)], stdin=feed, stdout=subprocess.DEVNULL,
-        stderr=errors, preexec_fn=descriptors, pass_fds=(3, 4), close_fds=True, start_new_session=True, cwd="/",
+        [sys.executable, "-I", "-S", "-B", str(CHILD), json.dumps({**settings, "report": report, "said": said})],
+        stdin=feed, stdout=subprocess.DEVNULL, stderr=errors, pass_fds=(report, said), start_new_session=True, cwd="/",
         env={"LANG": "C.UTF-8"})
 
 

@@ -157,6 +157,11 @@ def kill_descendants():
 
 def main():
     settings = json.loads(sys.argv[1])
+    for high, given in ((60, settings["report"]), (61, settings["said"])):  # either may be 3 or 4
+        os.dup2(given, high)
+    os.dup2(60, 3)
+    os.dup2(61, 4)
+    os.closerange(5, 4096)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     walls = leave_host(settings)
     report = {"walls": walls}
