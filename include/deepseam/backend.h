@@ -3,8 +3,8 @@
  * Conventions, in force for every struct and slot below:
  *  1. A plugin exports one symbol, ds_backend_main, and holds no mutable statics. Everything hangs off an instance.
  *  2. Structs begin with struct_size, the size known to who filled it; a reader treats missing fields as zero. Arrays
- *     of structs come with a stride in bytes, so that their elements may grow, but those of structs marked frozen,
- * which never change. No bool, enum, bitfield, implicit padding.
+ *     of structs come with a stride in bytes, so that their elements may grow; structs marked frozen never change
+ *     and come without. No bool, enum, bitfield, implicit padding.
  *  3. Slots return DS_OK or a status of status.h and fill the ds_error given last (it may be NULL). No exception, no
  *     abort, no print. A slot that a plugin leaves NULL, or that its table is too short for, is DS_E_UNSUPPORTED.
  *  4. Slots may be called from any thread, but never two at once on one exec, pool, sampler or layout being written.
@@ -350,7 +350,7 @@ typedef struct dsb_seq {
 #define DSB_ENTRY_SAMPLE 2u /* alone: draws from outputs.logits, which the host may have edited after a forward */
 #define DSB_ENTRY_ACCEPT 4u /* after SAMPLE: compares draws with the drafts, see dsb_outputs.n_accepted */
 
-#define DSB_OP_TIMES 32u
+#define DSB_OP_TIMES 32u /* length of dsb_outputs.op_ns */
 
 /* Where results go: host memory of the caller, untouched for what no row wants. Any pointer may be NULL. */
 typedef struct dsb_outputs {
