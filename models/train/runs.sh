@@ -3,14 +3,14 @@
 #
 #   rows      token rows of all epochs, for each context; runs beside the training, which waits for what it needs
 #   ablate    eight short runs, two at a time on each of four GPUs, each on one epoch's rows
-#   first     two heads, 28 experts: 5,780 steps at 2,048 tokens and 320 at 8,192 in which the rate goes to zero
+#   first     two heads, 28 experts: 5,770 steps at 2,048 tokens, 330 at 8,192; in the last 320 the rate goes to zero
 #   grow      its masters with four heads and the 24 experts most used
 #   train     from there $LENGTH seconds by the clock at 4,096 tokens, the last $DECAY of them with a rate that goes to zero
 #             and weights rounded as shipped
 #   masters   what is left to carry away
 #
 # `first` and `train` go on where an earlier call stopped. Settings by environment: SHARDS, TOKENIZER (folder), VALID, WORK,
-# GPUS, WITHOUT (projects to leave out), WORKERS. What shipped: train with LENGTH=402 DECAY=270, of which 330 s were steps.
+# GPUS, WITHOUT (projects to leave out), WORKERS. What shipped: train with LENGTH=402 DECAY=270, of which 320 s were steps.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${SHARDS:?}" "${TOKENIZER:?}" "${VALID:?}" "${WORK:?}" "${GPUS:=4}" "${WORKERS:=44}"
@@ -57,7 +57,7 @@ case ${1:?stage} in
     for log in "$WORK"/ablate/*/log.jsonl; do echo "$(basename "$(dirname "$log")") $(grep valid_bpb "$log" | tail -n 1)"; done
     ;;
   first)
-    training --config "$here/config-first.json" --out "$WORK/first" --length 6100 --decay 320 --stretch 320 --balance 5e-3 \
+    training --config "$here/config-first.json" --out "$WORK/first" --length 6100 --decay 320 --stretch 330 --balance 5e-3 \
       --middle-weight 1
     ;;
   grow)
