@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""The parts of models/train that can be wrong without a loss that shows it: the plan of rate and context, holes, packing,
+and, where torch is installed, what counts as a middle and that a grown model computes what it did before.
+"""
+import importlib.util
+import random
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "models" / "train"))
+import data  # noqa: E402
+from schedule import Schedule  # noqa: E402
+
+TEXT = "".join(f"int f{i}(int x) {{\n  return x + {i};\n}}\n\n" for i in range(40))
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+
+
+def needs_torch(test):
+    test.needs_torch = True
+    return test
+
+
+def test_rate_rises_stays_and_falls_to_zero():
+    plan = Schedule(lr=2.0, warmup=4, length=100, decay=20, stretch=5)
+    assert [plan.rate(step, step) for step in (0, 3, 4, 80, 90, 100)] == [0.5, 2.0, 2.0, 2.0, 1.0, 0.0]
+    assert not plan.decaying(80) and plan.decaying(81)
+    assert not plan.stretched(95) and plan.stretched(96)
+    assert not plan.over(99) and plan.over(100)
+
+
+def test_a_plan_by_the_clock_warms_up_by_steps_and_ends_late_at_zero():
+    plan = Schedule(lr=1.0, warmup=2, length=60.0, decay=30.0, stretch=0)
+    assert plan.rate(0, 59.0) == 0.5
+    assert plan.rate(10, 45.0) == 0.5
+    assert plan.rate(10, 61.0) == 0.0
+    assert not plan.stretched(59.9)
+
+
+def test_pieces_put_the_text_together():
+    for limit in (30, 400, 10**6):
+        pieces = list(data.cut(TEXT, random.Random(limit), limit))
+        assert "".join(piece for piece, _ in pieces) == TEXT
+        assert all(0 < len(piece) <= limit for piece, _ in pieces)
+        assert [last for _, last in pieces] == [False] * (len(pieces) - 1) + [True]
+
+
+def test_holes_are_what_their_kind_says():
+    rng = random.Random(1)
+    for _ in range(200):
+        begin, end = data.rest_of_line(TEXT, rng)
+        line = TEXT[TEXT.rfind("\n", 0, begin) + 1 : end]
+        assert TEXT[end] == "\n" and "\n" not in line and line.strip()
+        assert begin >= end - len(line.lstrip())
+        begin, end = data.whole_lines(TEXT, rng)
+        assert end == len(TEXT) or TEXT[end] == "\n"
+        assert not TEXT[TEXT.rfind("\n", 0, begin) + 1 : begin].strip()
+        assert TEXT[begin:end].count("\n") <= 7
+
+
+def encoder():
+    """One token a character, and the special tokens above them."""
+    made = data.Encoder.__new__(data.Encoder)
+    made.special = {"bos": 300, "eos": 301, "begin": 302, "hole": 303, "end": 304}
+    made.encode = lambda texts: [[ord(character) for character in text] for text in texts]
+    return made
+
+
+def test_a_row_with_a_hole_keeps_what_is_next_to_it():
+    row = encoder().fim([1] * 50, [2] * 50, [3] * 4, 40)
+    assert len(row) == 40
+    hole = row.index(303)
+    assert row[:2] == [300, 302] and set(row[2:hole]) == {1} and set(row[hole + 1 : -6]) == {2}
+    assert row[-6:] == [304, 3, 3, 3, 3, 301]
+    assert encoder().fim([], [], [3] * 30, 40) is None
+
+
+def test_documents_with_holes_have_many_more_of_them_than_rows():
+    rows, runs = encoder().pieces([TEXT * 8] * 60, random.Random(3), 4096)
+    text = sum(row.count(304) for row in rows), sum(len(row) for row in rows), sum(len(run) for run in runs)
+    assert text[0] == len(rows) > 2 * text[1] / 4096
+    assert 0.3 < text[1] / (text[1] + text[2]) < 0.7
+
+
+def test_packed_rows_are_full_and_keep_pieces_whole():
+    rng = random.Random(5)
+    whole = [[1000 + i] * rng.randint(3, 60) for i in range(200)]
+    runs = [[2000 + i] * rng.randint(1, 90) for i in range(80)]
+    rows = data.pack(whole, [list(run) for run in runs], 64, rng)
+    assert rows.shape[1] == 64 and rows.dtype == np.uint16
+    for piece in whole:
+        holders = [row for row in rows if piece[0] in row]
+        assert not holders or (len(holders) == 1 and (holders[0] == piece[0]).sum() == len(piece))
+    assert sum(piece[0] in rows for piece in whole) > 190
+
+
+@needs_torch
+def test_a_middle_reaches_from_its_mark_to_its_end():
+    import torch
+    from train import exact_middles, in_middle
+    special = encoder().special
+    ids = torch.tensor([[300, 302, 1, 303, 2, 304, 7, 8, 301, 300, 5, 301, 304, 9]])
+    mask = in_middle(ids, special)
+    assert mask.int().tolist() == [[0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 1, 1]]
+    nats = torch.full(ids.shape, 9.0)
+    nats[0, 5:8] = 0.6
+    assert exact_middles(nats, mask) == (1, 2)
+    nats[0, 7] = 0.7  # the token that ends it
+    assert exact_middles(nats, mask) == (0, 2)
+
+
+@needs_torch
+def test_a_grown_model_computes_what_it_did():
+    import torch
+    from grow import grown
+    from model import DeepSeek, load_config
+    folder = Path(data.__file__).parent
+    small = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "kv_lora_rank": 32, "qk_nope_head_dim": 16,
+             "qk_rope_head_dim": 8, "v_head_dim": 16, "intermediate_size": 64, "moe_intermediate_size": 32}
+    before = load_config(folder / "config-first.json", **small, n_routed_experts=6)
+    after = load_config(folder / "config.json", **small, n_routed_experts=4)
+    torch.manual_seed(1)
+    old, new = DeepSeek(before), DeepSeek(after)
+    for name, w in old.named_parameters():
+        if name.endswith(("o_proj", "down")):
+            w.data = torch.randn_like(w) * 0.1
+    kept = torch.tensor([0, 2, 3, 5])
+    with torch.no_grad():
+        for index in (1, 4):  # experts that no token chooses, so that leaving them out changes nothing
+            old.layers[1].mlp.gate[index] = 0
+            old.layers[1].mlp.gate_up[index] = 0
+            old.layers[1].mlp.down[index] = 0
+    fresh = dict(new.named_parameters())
+    for name, w in old.named_parameters():
+        fresh[name].data = grown(name, w.detach(), fresh[name].detach(), before.num_attention_heads, kept)
+    attention = [model.layers[0].attention for model in (old, new)]
+    x = torch.randn(1, 24, 32, dtype=torch.bfloat16)
+    angles = torch.arange(24).float()[:, None] * old.inv_freq
+    with torch.no_grad():
+        one, other = (part(x, angles.cos(), angles.sin()).float() for part in attention)
+    assert one.abs().max() > 0.01
+    assert torch.allclose(one, other, atol=2e-2 * one.abs().max().item())
+    assert torch.equal(new.layers[1].mlp.gate_up, old.layers[1].mlp.gate_up[kept])
+    assert torch.equal(new.layers[1].mlp.gate, old.layers[1].mlp.gate[kept])
+
+
+def main():
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    for name, test in [item for item in globals().items() if isinstance(item[1], types.FunctionType)]:
+        if not name.startswith("test_"):
+            continue
+        if getattr(test, "needs_torch", False) and not HAS_TORCH:
+            counts["skipped"] += 1
+            print(f"skipped: {name}: the Python package torch is not installed")
+            continue
+        try:
+            test()
+            counts["passed"] += 1
+        except Exception as error:  # report all of them
+            counts["failed"] += 1
+            print("FAILED", name, repr(error)[:2000])
+    print("{passed} passed, {failed} failed, {skipped} skipped".format(**counts))
+    return 1 if counts["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
