@@ -52,7 +52,16 @@ std::string library_name(const void *state) {
 }  // namespace
 
 const sdk::Backend kBackend = {
-    "onednn", DS_VERSION_STRING, "CPU",        100,         1, 1u << DSB_ACT_NATIVE | 1u << DSB_ACT_INT8X32,
-    kList,    arch_name,         open_machine, library_name};
+    "onednn",
+    DS_VERSION_STRING,
+    "CPU",
+    100,  // score
+    2,    // numerics
+    1u << DSB_ACT_NATIVE | 1u << DSB_ACT_INT8X32,
+    kList,
+    arch_name,
+    open_machine,
+    library_name,
+};
 
 }  // namespace deepseam::onednn
