@@ -1,15 +1,12 @@
 #include "profile.h"
 
+#include <rapidjson/document.h>
+
 #include <algorithm>
 #include <string_view>
 
 namespace ds_cli {
 namespace {
-
-constexpr const char *kOps[] = {"embed",         "input_hidden", "rms_norm",   "linear",         "concat",
-                                "mla_attention", "swiglu",       "moe_route",  "moe_experts",    "add",
-                                "gather_rows",   "lm_head",      "sample",     "accept",         "foreign",
-                                "copy",          "all_reduce",   "all_gather", "reduce_scatter", "all_to_all"};
 
 struct Line {
   std::string op;
@@ -40,10 +37,13 @@ Profile profile_of(ds_model *model) {
   check(ds_model_info(model, &raw, &error), error);
   const Handle<ds_info> info(raw);
   Profile profile{info_u64(raw, "engine.steps"), info_u64(raw, "engine.rows"), info_u64(raw, "engine.step_ns"), {}};
-  for (const char *op : kOps) {
-    uint64_t ns = 0;
-    const std::string key = std::string("profile.") + op + "_ns";
-    if (ds_info_get_u64(raw, key.c_str(), &ns, nullptr) == DS_OK) profile.op_ns.emplace_back(op, ns);
+  rapidjson::Document all;
+  all.Parse(info_json(info).c_str());
+  if (!all.IsObject() || !all.HasMember("profile")) return profile;
+  constexpr std::string_view kEnd = "_ns";
+  for (const auto &[key, value] : all["profile"].GetObject()) {
+    const std::string_view name(key.GetString(), key.GetStringLength());
+    if (name.ends_with(kEnd)) profile.op_ns.emplace_back(name.substr(0, name.size() - kEnd.size()), value.GetUint64());
   }
   return profile;
 }
