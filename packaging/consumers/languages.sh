@@ -23,7 +23,6 @@ csharp() {
 }
 
 rust() {
-  [ -d "$source/samples/rust" ] || { echo "rust: left out, there are no samples" && return; }
   command -v cargo >/dev/null || { echo "rust: left out, cargo is not installed" && return; }
   mkdir -p "$scratch/rust/samples" "$scratch/rust/bindings"
   cp -r "$source/samples/rust" "$scratch/rust/samples/"
@@ -34,7 +33,6 @@ rust() {
 }
 
 go_module() {
-  [ -d "$source/samples/go" ] || { echo "go: left out, there are no samples" && return; }
   command -v go >/dev/null || { echo "go: left out, go is not installed" && return; }
   mkdir -p "$scratch/go/samples" "$scratch/go/bindings"
   cp -r "$source/samples/go" "$scratch/go/samples/"
