@@ -415,7 +415,7 @@ typedef struct ds_chat_input {
 #define DS_FINISH_CONTEXT 4u   /* the context is full */
 #define DS_FINISH_CANCELLED 5u /* ds_cancel_set, ds_job_cancel */
 #define DS_FINISH_DEADLINE 6u
-#define DS_FINISH_CALLBACK 7u /* a callback answered DS_STOP */
+#define DS_FINISH_CALLBACK 7u /* a callback answered DS_STOP, also if the text had come to its end meanwhile */
 #define DS_FINISH_PREFILL 8u  /* DS_GEN_PREFILL_ONLY */
 #define DS_FINISH_ERROR 9u    /* the call's status says which */
 #define DS_FINISH_OTHER 255u

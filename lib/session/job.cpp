@@ -158,7 +158,10 @@ bool Job::deliver_one(std::unique_lock<std::mutex> &lock) {
     lock.unlock();
     go_on = callbacks_.on_text({i, visible, ids, finish});
     lock.lock();
-    stop_asked_ |= !go_on;
+    if (!go_on) {
+      stop_asked_ = choices_[i].stopped = true;
+      mark_stopped_choices();
+    }
     return true;
   }
   if (!turn_ || turn_->answered) return false;
@@ -171,6 +174,18 @@ bool Job::deliver_one(std::unique_lock<std::mutex> &lock) {
   turn->stop = !go_on;
   stop_asked_ |= !go_on;
   return true;
+}
+
+// The engine may reach the end of a text while the host still reads an earlier part of it. Whether it did must not
+// show: a choice whose reader answered stop ends for that reason.
+void Job::mark_stopped_choices() {
+  if (!result_) return;
+  for (size_t i = 0; i < std::min(choices_.size(), result_->choices.size()); ++i) {
+    Finish &finish = result_->choices[i].finish;
+    const bool by_itself =
+        finish == Finish::kEnd || finish == Finish::kStop || finish == Finish::kLength || finish == Finish::kContext;
+    if (choices_[i].stopped && by_itself) finish = Finish::kCallback;
+  }
 }
 
 uint64_t Job::deliver() {
@@ -302,6 +317,7 @@ void JobFeed::finish(Job &job, Status status, std::unique_ptr<ResultData> result
   {
     std::lock_guard lock(job.mutex_);
     job.result_ = std::move(result);
+    job.mark_stopped_choices();
   }
   end(job, std::move(status));
 }

@@ -167,11 +167,13 @@ class Job : public Retirable, public std::enable_shared_from_this<Job> {
     std::vector<uint32_t> event_ids;
     Finish finish = Finish::kNone;
     bool finish_told = false;
+    bool stopped = false;  // on_text answered stop
   };
   std::shared_ptr<HostTurn> pending_turn() const;
   bool has_text_event(const ChoiceOut &choice) const;
   bool has_events() const;
   bool deliver_one(std::unique_lock<std::mutex> &lock);
+  void mark_stopped_choices();
   void drop_callbacks() noexcept;
 
   const std::shared_ptr<RuntimeState> runtime_;

@@ -42,6 +42,22 @@ TEST_CASE("a callback that answers stop ends the job with the text so far") {
   CHECK(n == 3);
 }
 
+TEST_CASE("an answer of stop counts although the text came to its end meanwhile") {
+  Rig rig;
+  const auto model = rig.open("lite");
+  GenerateOptions options = greedy(8);
+  options.delivery = Delivery::kQueued;
+  options.n_choices = 2;
+  options.callbacks.on_text = [](const TextEvent &event) { return event.choice != 1; };
+  const auto job = must(session::session(model)->start(prompt_of(some_ids(5)), std::move(options)));
+  while (job->poll() != JobState::kDone) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  must(rig.runtime->process_events(0));
+  std::unique_ptr<ResultData> result;
+  DS_REQUIRE_OK(job->take_result(&result));
+  CHECK(result->choices[0].finish == Finish::kLength);
+  CHECK(result->choices[1].finish == Finish::kCallback);
+}
+
 TEST_CASE("what the host gave for callbacks goes back once, when the job has ended") {
   Rig rig;
   const auto model = rig.open("lite");
