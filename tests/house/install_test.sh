@@ -24,6 +24,11 @@ eval "cc -std=c99 -Wall -Wextra -pedantic -Werror -o '$scratch/hello' '$source/s
   $(pkg-config --cflags --libs deepseam)"
 LD_LIBRARY_PATH=$libdir "$scratch/hello" </dev/null | tee "$scratch/hello.txt"
 
+echo "the first steps of a new user"
+"$source/cmake/tools/first_steps.sh" "$prefix" "$scratch" | tee "$scratch/first_steps.txt"
+grep -q "^   > max = " "$scratch/first_steps.txt"
+grep -q "wrote: " "$scratch/first_steps.txt"
+
 echo "the model inside a program, without its file"
 eval "cc -std=c99 -Wall -Wextra -pedantic -Werror -o '$scratch/inside' '$source/samples/c/08_model_inside.c' \
   $(pkg-config --cflags --libs deepseam-embedded)"
