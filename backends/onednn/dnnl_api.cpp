@@ -1,5 +1,7 @@
 #include "dnnl_api.h"
 
+#include <cstring>
+
 namespace deepseam::onednn {
 namespace {
 
@@ -11,6 +13,15 @@ struct Version {
 template <typename F>
 F symbol(const dsb_host &host, void *library, const char *name) {
   return reinterpret_cast<F>(host.library_symbol(host.user, library, name));
+}
+
+// dnnl_cpu_isa_t, the members that mean the same in 2.x and 3.x; 0 leaves the library to its own judgement.
+int highest_isa(const char *isa_cap) {
+  if (!isa_cap) return 0;
+  if (!std::strcmp(isa_cap, "generic")) return 0x1;  // sse41
+  if (!std::strcmp(isa_cap, "avx2")) return 0x7;
+  if (!std::strcmp(isa_cap, "avx512")) return 0xe7;  // avx512_core_bf16, the last one without AMX
+  return 0;
 }
 
 }  // namespace
@@ -32,6 +43,8 @@ Dnnl dnnl_open(const dsb_host &host) {
     if (found && (found->major == 2 || found->major == 3)) {
       dnnl.major = found->major, dnnl.minor = found->minor, dnnl.patch = found->patch;
       if (const auto quiet = symbol<int (*)(int)>(host, library, "dnnl_set_verbose")) quiet(0);
+      const int isa = highest_isa(host.isa_cap);
+      if (const auto cap = symbol<int (*)(int)>(host, library, "dnnl_set_max_cpu_isa"); cap && isa) cap(isa);
       dnnl.get_threads = symbol<int (*)()>(host, library, "omp_get_max_threads");
       dnnl.set_threads = symbol<void (*)(int)>(host, library, "omp_set_num_threads");
       dnnl.sgemm = symbol<decltype(dnnl.sgemm)>(host, library, "dnnl_sgemm");

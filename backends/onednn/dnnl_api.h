@@ -2,8 +2,10 @@
 // kernels do everything.
 //
 // Of its C API only what is the same in 2.x and 3.x is used: the version, verbose mode (switched off, so that a
-// variable in the host's environment cannot make it print) and the single-precision GEMM. OpenMP builds run it on as
-// many threads as OpenMP's setting says; OneThread sets that to one on the calling thread and puts the old value back.
+// variable in the host's environment cannot make it print), the highest instruction set (set if the host caps it, so
+// that AMX is not even asked for; it counts for the whole process and only before oneDNN's first use) and the
+// single-precision GEMM. OpenMP builds run it on as many threads as OpenMP's setting says; OneThread sets that to one
+// on the calling thread and puts the old value back.
 #pragma once
 
 #include <cstdint>

@@ -28,7 +28,7 @@ target_compile_definitions(hostile_process PRIVATE ${abi_definitions})
 target_link_libraries(hostile_process PRIVATE ds_warnings Threads::Threads ${CMAKE_DL_LIBS})
 add_dependencies(hostile_process deepseam)
 # The second number of times is for `./check full`, which runs the tests labelled slow as well.
-foreach(case exit:5:100 reload:10:100 copies:1: locale:1: onednn:1:)
+foreach(case exit:5:100 reload:10:100 copies:1: locale:1: onednn:1: amx:1:)
   string(REPLACE ":" ";" parts ${case})
   list(GET parts 0 mode)
   list(GET parts 1 times)

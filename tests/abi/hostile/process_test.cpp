@@ -1,10 +1,17 @@
 // What needs a process of its own: leaving it, unloading and reloading, two copies of the library, foreign locales, the
-// host's own oneDNN. usage: hostile_process MODE [TIMES]; exit status 77 and a reason when a mode cannot run here.
+// host's own oneDNN, AMX that the system does not give. usage: hostile_process MODE [TIMES]; exit status 77 and a
+// reason when a mode cannot run here.
 //
 // The library is loaded, not linked, so that it can be unloaded.
 #include <dlfcn.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <locale.h>
 #include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,12 +46,12 @@ struct Guest {
   void check(ds_status status, const char *what) {
     if (status != DS_OK) stop(what, &error);
   }
-  void open(const char *backend) {
+  void open(const char *backend, uint32_t flags = 0) {
     const ds_text dirs[] = {{ABI_PLUGIN_DIR, DS_STRLEN}};
     ds_runtime_options options{};
     options.struct_size = sizeof options;
     options.abi_version = DS_ABI_VERSION;
-    options.flags = DS_RUNTIME_NO_DEFAULT_PLUGINS;
+    options.flags = DS_RUNTIME_NO_DEFAULT_PLUGINS | flags;
     options.n_threads = 2;
     options.plugin_dirs = dirs;
     options.n_plugin_dirs = 1;
@@ -238,6 +245,56 @@ int other_onednn() {
   return 0;
 }
 
+// From here on the system does `answer` (SECCOMP_RET_*) when this process asks for AMX state. False: no such filters
+// here.
+bool answer_amx(uint32_t answer) {
+#if defined(__x86_64__)
+  constexpr uint32_t kRequestState = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  sock_filter rules[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_arch_prctl, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kRequestState, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, answer),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program = {sizeof rules / sizeof rules[0], rules};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+#else
+  (void)answer;
+  return false;
+#endif
+}
+
+// What a child computes that may not have AMX, or must not ask for it: the same as this process, which may.
+int without_amx(uint32_t answer, uint32_t flags, const char *what) {
+  const pid_t child = fork();
+  if (child == 0) {
+    if (!answer_amx(answer)) std::_Exit(77);
+    Guest guest(REAL_LIBRARY);
+    guest.open("onednn", flags);
+    const auto ids = guest.generate();
+    guest.close();
+    Guest plain(REAL_LIBRARY);
+    plain.open("ref");
+    if (plain.generate() != ids) stop("other tokens");
+    plain.close();
+    std::_Exit(0);
+  }
+  int state = -1;
+  waitpid(child, &state, 0);
+  if (WIFEXITED(state) && WEXITSTATUS(state) == 77) return 77;
+  if (state != 0) stop(what);
+  return 0;
+}
+
+int amx() {
+  const int refused = without_amx(SECCOMP_RET_ERRNO | 1u, 0, "AMX that is refused does harm");
+  const int unasked = without_amx(SECCOMP_RET_KILL_PROCESS, DS_RUNTIME_NO_AMX, "asks for AMX in spite of NO_AMX");
+  if (refused == 77 || unasked == 77) std::puts("skipped: this system has no seccomp filters");
+  return refused ? refused : unasked;
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -248,6 +305,7 @@ int main(int argc, char **argv) {
   if (mode == "copies") return copies();
   if (mode == "locale") return german();
   if (mode == "onednn") return other_onednn();
-  std::puts("usage: hostile_process exit|reload|copies|locale|onednn [TIMES]");
+  if (mode == "amx") return amx();
+  std::puts("usage: hostile_process exit|reload|copies|locale|onednn|amx [TIMES]");
   return 2;
 }
