@@ -15,9 +15,14 @@ using golden::Record;
 
 namespace {
 
+// A sanitizer judges memory, not numbers: there, one variant of each architecture, gate and width.
+#if defined(__SANITIZE_ADDRESS__)
+const std::vector<std::string> kVariants = {"lite", "lite-wide", "v2", "v3"};
+#else
 const std::vector<std::string> kVariants = {"lite",        "lite-rope", "lite-dense",  "lite-dense0",
                                             "lite-dense2", "lite-tied", "lite-shards", "lite-wide",
                                             "v2",          "v3",        "v3-bf16",     "v3-true"};
+#endif
 const std::vector<std::string> kLengths = {"001", "007", "064", "300"};
 
 Record record_of(const std::string &variant, const std::string &length) {
