@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "text/unicode14.h"
+#include "text/unicode16.h"
 #include "text/utf8.h"
 
 namespace deepseam::text {

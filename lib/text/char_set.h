@@ -32,7 +32,7 @@ class CharSet {
 
 // White space as the tokenizers' regex engine knows it (Unicode White_Space).
 std::span<const CharRange> white_space();
-// Ranges of \p{L}, \p{M}, \p{N}, \p{P}, \p{S}, pinned to Unicode 14; empty for any other letter.
+// Ranges of \p{L}, \p{M}, \p{N}, \p{P}, \p{S}, pinned to Unicode 16; empty for any other letter.
 std::span<const CharRange> general_category(char letter);
 
 // Reads one class at the front of *pattern: "[…]" of literals, ranges and simple escapes, "\p{L}" (L M N P S), "\s", or

@@ -66,11 +66,14 @@ def strings(count=6000, seed=20240607):
     rng = random.Random(seed)
     points = assigned()
     low = [c for c in points if c < 0x250]
+    # What Python's tables do not know: later versions of Unicode gave many of them a category.
+    unknown = sorted(set(range(0x32000)) - set(points) - set(range(0xD800, 0xE000)))
     fixed = ["", " ", "\n", "\x00", "\x7f", " Hello World!", "    Hello\n    Hello", "\n\n\n", "\t\n", "333333333", "' era", "it's", "foo(12345)", "foo.bar(1234567)", "\r\n",
              "3 1 33 4444 55555", "'''''''", "\ufffd", "~", " ~", "~a", "a~", "The capital of France is", "User: hi\n\nAssistant:", "Assistant: "]
     fixed += [s * n for s in (" ", "\t", "\n", "a", "1", "=", "é", "字", "🙂", " \n", "ab ", "- ") for n in (2, 3, 7, 16, 63, 64, 65, 127, 300)]
     fixed += ["".join(map(chr, points[i:i + 64])) for i in range(0, len(points), 64 * 37)]
     fixed += [" ".join(chr(c) for c in points[i:i + 32]) for i in range(11, len(points), 32 * 149)]
+    fixed += [f"ab{chr(c)}1{chr(c)} {chr(c)}." for c in (*unknown[:9000:13], *unknown[9000::400])]
     out = list(fixed)
     while len(out) < count:
         kind = rng.randrange(8)
