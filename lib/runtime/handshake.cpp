@@ -146,6 +146,7 @@ std::shared_ptr<Backend> BackendMaker::make(const dsb_root *root, const Manifest
   report.stage = PluginStage::kDevices;
   const Status devices = backend->find_devices();
   if (devices.code() == DS_E_PLUGIN) return put_refusal(report, broken_contract(devices)), nullptr;
+  if (devices.code() == DS_E_MEMORY) return put_refusal(report, {PluginReason::kDevices, devices}), nullptr;
   report.loaded = true;
   if (!devices.ok()) {
     put_refusal(report, {PluginReason::kDevices, devices});

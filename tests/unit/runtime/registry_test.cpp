@@ -62,6 +62,20 @@ TEST_CASE("a second backend of a name is refused and told") {
   CHECK(second.live == 0);
 }
 
+TEST_CASE("a backend that had no memory to find its devices is refused as that, and may come again") {
+  Mock mock("mock", 1);
+  mock.on_api = [](dsb_api &api) {
+    api.device_info = [](dsb_instance *, uint32_t, dsb_device_info *, ds_error *) -> ds_status { return DS_E_MEMORY; };
+  };
+  Registry registry{no_host()};
+  CHECK(registry.add_linked(mock.root()).code() == DS_E_MEMORY);
+  CHECK(registry.backends().empty());
+  CHECK(mock.live == 0);
+  mock.on_api = nullptr;
+  REQUIRE(registry.add_linked(mock.root()).ok());
+  CHECK(registry.choose("").ok());
+}
+
 TEST_CASE("a folder is searched once") {
   const test::PluginFolder folder;
   folder.add("lying_honest");
