@@ -2,6 +2,10 @@
 
 #include <cstring>
 
+#if !defined(_WIN32)
+#include <dlfcn.h>
+#endif
+
 namespace deepseam::onednn {
 namespace {
 
@@ -24,6 +28,23 @@ int highest_isa(const char *isa_cap) {
   return 0;
 }
 
+// What the process sees under this name before any library that we open: the host's own oneDNN, or NULL.
+void *hosts_own(const char *name) {
+#if defined(_WIN32)
+  static_cast<void>(name);
+  return nullptr;  // modules there do not see each other's names
+#else
+  return ::dlsym(RTLD_DEFAULT, name);
+#endif
+}
+
+// Whether `library` is a second oneDNN beside one that all of the process sees. The system's loader would bind the
+// second one's calls of itself to the first, and a mix of both versions would run.
+bool is_shadowed(const dsb_host &host, void *library) {
+  void *first = hosts_own("dnnl_version");
+  return first && first != host.library_symbol(host.user, library, "dnnl_version");
+}
+
 }  // namespace
 
 Dnnl dnnl_open(const dsb_host &host) {
@@ -39,10 +60,11 @@ Dnnl dnnl_open(const dsb_host &host) {
     if (!library) continue;
     dnnl.library = library;
     const auto version = symbol<const Version *(*)()>(host, library, "dnnl_version");
-    const Version *found = version ? version() : nullptr;
+    const Version *found = version && !is_shadowed(host, library) ? version() : nullptr;
     if (found && (found->major == 2 || found->major == 3)) {
       dnnl.major = found->major, dnnl.minor = found->minor, dnnl.patch = found->patch;
-      if (const auto quiet = symbol<int (*)(int)>(host, library, "dnnl_set_verbose")) quiet(0);
+      const auto quiet = symbol<int (*)(int)>(host, library, "dnnl_set_verbose");
+      if (quiet && !hosts_own("dnnl_version")) quiet(0);
       const int isa = highest_isa(host.isa_cap);
       if (const auto cap = symbol<int (*)(int)>(host, library, "dnnl_set_max_cpu_isa"); cap && isa) cap(isa);
       dnnl.get_threads = symbol<int (*)()>(host, library, "omp_get_max_threads");

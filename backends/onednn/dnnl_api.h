@@ -6,6 +6,9 @@
 // that AMX is not even asked for; it counts for the whole process and only before oneDNN's first use) and the
 // single-precision GEMM. OpenMP builds run it on as many threads as OpenMP's setting says; OneThread sets that to one
 // on the calling thread and puts the old value back.
+//
+// A oneDNN that the host itself has loaded for all of its process is used if it is the one that is found, and its
+// verbose mode is left alone; beside another one ours is not used (decision 0063).
 #pragma once
 
 #include <cstdint>

@@ -23,7 +23,7 @@ foreach(name model run)
 endforeach()
 
 add_executable(hostile_process hostile/process_test.cpp)
-target_include_directories(hostile_process PRIVATE ${CMAKE_SOURCE_DIR}/include)
+target_include_directories(hostile_process PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/include)
 target_compile_definitions(hostile_process PRIVATE ${abi_definitions})
 target_link_libraries(hostile_process PRIVATE ds_warnings Threads::Threads ${CMAKE_DL_LIBS})
 add_dependencies(hostile_process deepseam)
