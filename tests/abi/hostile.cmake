@@ -17,10 +17,13 @@ foreach(name thread lifetime)
   set_tests_properties(abi_hostile_${name} PROPERTIES FIXTURES_REQUIRED abi_model)
 endforeach()
 
-foreach(name model run)
+foreach(name model run status)
   ds_test(abi_api_${name} SOURCES api_${name}_test.cpp DEPS abi_host LABELS abi tsan)
   set_tests_properties(abi_api_${name} PROPERTIES FIXTURES_REQUIRED abi_model)
 endforeach()
+# It registers the reference backend with faults of its own.
+target_sources(abi_api_status PRIVATE ${CMAKE_SOURCE_DIR}/backends/ref/plugin.cpp)
+target_link_libraries(abi_api_status PRIVATE ds_backend_ref)
 
 add_executable(hostile_process hostile/process_test.cpp)
 target_include_directories(hostile_process PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/include)

@@ -19,3 +19,18 @@ add_library(talking MODULE ${CMAKE_CURRENT_LIST_DIR}/recorder/talking.c)
 target_include_directories(talking PRIVATE ${CMAKE_SOURCE_DIR}/include)
 target_link_libraries(talking PRIVATE ds_warnings)
 set_target_properties(talking PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/recorder)
+
+# The programs of this folder and the C samples together call everything.
+if(TARGET ds_recorder AND TARGET sample_01_hello)
+  set(programs abi_api_model abi_api_run abi_api_status abi_hostile_lifetime abi_hostile_thread)
+  file(GLOB samples ${CMAKE_SOURCE_DIR}/samples/c/[0-9][0-9]_*.c)
+  foreach(source IN LISTS samples)
+    get_filename_component(name ${source} NAME_WE)
+    list(APPEND programs sample_${name})
+  endforeach()
+  list(TRANSFORM programs PREPEND "$<TARGET_FILE:" OUTPUT_VARIABLE files)
+  list(TRANSFORM files APPEND ">")
+  ds_python_test(abi_calls SCRIPT ${CMAKE_CURRENT_LIST_DIR}/recorder/calls_test.py LABELS abi plain
+    ARGS ${CMAKE_BINARY_DIR} ${files})
+  set_tests_properties(abi_calls PROPERTIES FIXTURES_REQUIRED abi_model)
+endif()

@@ -2,15 +2,19 @@
 """The samples of one language say what the C samples say: `samples_test.py LANGUAGE BUILD OUT`.
 
 Every sample 01 to 06 in C is there in the other language, under the same name, and has the same output and exit status, on
-the embedded model. The language's run.py builds them; its exit status 77 and a last line with the reason mean: skipped,
+the embedded model; none leaves a handle that is not released. The language's run.py builds them; its exit status 77 and a last line with the reason mean: skipped,
 because a tool is not there.
 """
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/abi/recorder"))
+from recorder import handles_left  # noqa: E402
+
 NAMES = ("01_hello", "02_stream", "03_fill_in_middle", "04_prefix_reuse", "05_batch", "06_errors")
 
 
@@ -36,9 +40,12 @@ LANGUAGES = {
 
 
 def output(command, build):
-    environment = dict(os.environ, LD_LIBRARY_PATH=str(build / "lib"), LC_ALL="C.UTF-8")
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
-    return {"exit status": done.returncode, "output": done.stdout, "messages": done.stderr}
+    with tempfile.TemporaryDirectory() as folder:
+        live = Path(folder) / "live"
+        libraries = ":".join(map(str, [build / "recorder", build / "lib"]))
+        environment = dict(os.environ, LD_LIBRARY_PATH=libraries, LC_ALL="C.UTF-8", DS_RECORD_LIVE=str(live))
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
+        return {"exit status": done.returncode, "output": done.stdout, "messages": done.stderr, "handles left": handles_left(live)}
 
 
 def main():
@@ -50,7 +57,7 @@ def main():
         return made.returncode
     wrong = 0
     for name in NAMES:
-        expected = output([str(build / "samples/c" / f"sample_{name}")], build)
+        expected = output([str(build / "samples/c" / f"sample_{name}")], build) | {"handles left": 0}
         found = output(command(out, name), build)
         for what, text in expected.items():
             if found[what] != text:

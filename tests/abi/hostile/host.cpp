@@ -31,7 +31,6 @@ Host open_host(const ds_runtime_options *options, const char *backend, const cha
   const ds_runtime_options own = runtime_options();
   ds_error error = fresh_error();
   Host host;
-  require(ds_runtime_create(options ? options : &own, &host.runtime, &error), error);
   ds_source_path source{};
   source.head.struct_size = sizeof source;
   source.head.tag = DS_SOURCE_PATH;
@@ -43,8 +42,14 @@ Host open_host(const ds_runtime_options *options, const char *backend, const cha
   model.backend = {backend, DS_STRLEN};
   model.context_length = 2048;
   model.max_sequences = 4;
-  require(ds_model_open(host.runtime, &model, &host.model, &error), error);
-  require(ds_session_create(host.model, nullptr, &host.session, &error), error);
+  try {
+    require(ds_runtime_create(options ? options : &own, &host.runtime, &error), error);
+    require(ds_model_open(host.runtime, &model, &host.model, &error), error);
+    require(ds_session_create(host.model, nullptr, &host.session, &error), error);
+  } catch (...) {
+    if (host.runtime) close_host(host);
+    throw;
+  }
   return host;
 }
 
