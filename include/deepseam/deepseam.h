@@ -230,8 +230,9 @@ DS_API ds_status DS_CALL ds_job_read(ds_job *job, uint32_t choice, char *buffer,
                                      ds_error *error);
 /* [any-thread, callback-safe] */
 DS_API ds_status DS_CALL ds_job_progress(ds_job *job, ds_progress *progress, ds_error *error);
-/* Waits until the job is done, delivering its callbacks here. timeout_ns UINT64_MAX: without limit. Errors: TIMEOUT.
- * [any-thread] */
+/* Waits until the job is done, delivering its callbacks here, and until its wake has returned and its user_free were
+ * called; ds_job_take_result does not wait for these. No wake tells that they are over: after a TIMEOUT ask
+ * ds_job_poll. timeout_ns UINT64_MAX: without limit. Errors: TIMEOUT. [any-thread] */
 DS_API ds_status DS_CALL ds_job_wait(ds_job *job, uint64_t timeout_ns, ds_error *error);
 /* [any-thread, callback-safe] */
 DS_API ds_status DS_CALL ds_job_cancel(ds_job *job, ds_error *error);

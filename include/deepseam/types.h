@@ -50,7 +50,8 @@ typedef struct ds_option {
 
 /* Called exactly once when the library no longer uses `user`, on any thread, after the last other callback with it. */
 typedef void(DS_CALL *ds_free_fn)(void *user);
-/* Something is ready (ds_job_poll, ds_process_events). Any thread, coalesced, must be short, may call nothing. */
+/* Something is ready (ds_job_poll, ds_process_events). Any thread, coalesced, must be short, may call nothing. While
+ * the one for a job's end runs, ds_job_wait(job, 0) answers DS_E_TIMEOUT, although ds_job_poll says DS_JOB_DONE. */
 typedef void(DS_CALL *ds_wake_fn)(void *user);
 
 /* ---- Runtime ---- */
@@ -543,8 +544,7 @@ typedef struct ds_cache_key {
   uint8_t bytes[32];
 } ds_cache_key;
 
-/* The host's own store behind memory and disk. Any thread; may call [callback-safe] functions only; errors are misses.
- */
+/* The host's own store behind memory and disk. Any thread; may call [callback-safe] functions; errors are misses. */
 typedef struct ds_cache_tier {
   uint32_t struct_size;
   uint32_t flags; /* 0 */

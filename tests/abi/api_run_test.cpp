@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -388,5 +389,44 @@ TEST_CASE("wrong inputs are refused before anything runs") {
   CHECK(ds_generate(session, &tokens.head, nullptr, &result, &error) == DS_E_CONTEXT_FULL);
   CHECK(result == nullptr);
   CHECK(generate(session, kPrompt, kTokens) == expected());
+  ds_session_release(session);
+}
+
+TEST_CASE("a wait is over when the wake has returned, a result is there before") {
+  struct Bell {
+    std::atomic<bool> seen_done{false}, held{false}, open{false}, freed{false};
+  } bell;
+  ds_session *session = new_session();
+  ds_job_options options{};
+  options.struct_size = sizeof options;
+  options.wake_user = &bell;
+  options.wake = [](void *user) {  // a slow one: the last is still there when the end was seen
+    auto *self = static_cast<Bell *>(user);
+    for (int i = 0; i < 200 && !self->seen_done; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    self->held = self->seen_done.load();
+    while (self->held && !self->open) std::this_thread::yield();
+  };
+  options.wake_free = [](void *user) { static_cast<Bell *>(user)->freed = true; };
+  ds_error error = fresh_error();
+  ds_job *job = nullptr;
+  ds_result *result = nullptr;
+  const ds_text_input input = text_input(kPrompt);
+  ds_params prefill = params(0);
+  prefill.flags |= DS_GEN_PREFILL_ONLY;  // no text: its end is all there is to tell
+  require(ds_job_start(session, &input.head, &prefill, &options, &job, &error), error);
+  for (uint32_t state = 0; state != DS_JOB_DONE; std::this_thread::yield())
+    require(ds_job_poll(job, &state, &error), error);
+  bell.seen_done = true;
+  while (!bell.held) std::this_thread::yield();
+  CHECK(ds_job_wait(job, 0, &error) == DS_E_TIMEOUT);
+  CHECK(ds_job_wait(job, 1'000'000, &error) == DS_E_TIMEOUT);
+  CHECK(ds_job_take_result(job, &result, &error) == DS_OK);
+  CHECK_FALSE(bell.freed);
+  bell.open = true;
+  CHECK(ds_job_wait(job, UINT64_MAX, &error) == DS_OK);
+  CHECK(bell.freed);
+  CHECK(ds_job_wait(job, 0, &error) == DS_OK);
+  ds_result_release(result);
+  ds_job_release(job);
   ds_session_release(session);
 }
