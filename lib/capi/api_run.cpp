@@ -93,10 +93,10 @@ Status run_batch(ds_batch_item *items, uint64_t n, uint64_t stride) {
   };
   std::vector<BatchRun> runs(n);
   for (uint64_t i = 0; i < n; ++i) {
-    DS_TRY(read_struct(place(i), &runs[i].item));
     if (place(i)->struct_size > stride)
       return fail(DS_E_STRUCT, "capi", "items[%llu].struct_size is %u, more than the stride",
                   static_cast<unsigned long long>(i), place(i)->struct_size);
+    DS_TRY(read_struct(place(i), &runs[i].item));
   }
   std::vector<std::shared_ptr<session::Job>> jobs(n);
   for (uint64_t i = 0; i < n; ++i) {

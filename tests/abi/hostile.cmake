@@ -12,10 +12,12 @@ target_link_libraries(abi_make_model PRIVATE abi_host ds_warnings)
 add_test(NAME abi_make_model COMMAND abi_make_model ${abi_model})
 set_tests_properties(abi_make_model PROPERTIES FIXTURES_SETUP abi_model LABELS "abi;tsan")
 
-foreach(name thread lifetime)
+foreach(name thread lifetime struct)
   ds_test(abi_hostile_${name} SOURCES hostile/${name}_test.cpp DEPS abi_host LABELS abi tsan)
   set_tests_properties(abi_hostile_${name} PROPERTIES FIXTURES_REQUIRED abi_model)
 endforeach()
+
+target_include_directories(abi_hostile_struct PRIVATE ${CMAKE_SOURCE_DIR}/lib)  # the list of structs
 
 foreach(name model run status)
   ds_test(abi_api_${name} SOURCES api_${name}_test.cpp DEPS abi_host LABELS abi tsan)
