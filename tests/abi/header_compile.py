@@ -2,9 +2,12 @@
 
 usage: header_compile.py COMPILER INCLUDE_DIR STANDARD...      standards such as c99 or c++20
 Each header is compiled alone, then all together with a use of the loader; a Windows compiler gets windows.h first.
+Then hosts that pack their own structs: layout (layout.c) and alignment stay, and so does the host's packing behind the
+headers.
 Exit status 77 if the compiler is not installed.
 """
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +38,43 @@ def compile_one(compiler, include, standard, text, where):
         print(" ".join(command), text, run.stderr, sep="\n")
     return run.returncode == 0
 
+# Structs without padding are as large as packed ones; what packing would change is where the host may put them.
+HEADERS_OF_HOST = """
+#include <deepseam/loader.h>
+typedef char params_are_aligned[__alignof__(ds_params) == 8 ? 1 : -1];
+typedef char errors_are_aligned[__alignof__(ds_error) == 8 ? 1 : -1];
+struct of_the_host {
+  char first;
+  double second;
+};
+typedef char host_is_still_packed[sizeof(struct of_the_host) == 9 ? 1 : -1];
+"""
+PACKED = {"pragma": ("#pragma pack(push, 1)" + HEADERS_OF_HOST + "#pragma pack(pop)\n", []),
+          "flag": (HEADERS_OF_HOST, ["-fpack-struct=1"])}
+
+
+def compiles(compiler, include, standard, text, where, *flags):
+    """Whether text and the pinned layout behind it compile, without a word."""
+    source = pathlib.Path(where) / ("packed" + (".cpp" if "++" in standard else ".c"))
+    source.write_text(text + (pathlib.Path(__file__).parent / "layout.c").read_text())
+    command = [compiler, "-std=" + standard, "-fsyntax-only", *flags, "-I", str(include), str(source)]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def packed_hosts(compiler, include, standard, where):
+    """What is wrong for a host that packs its structs, by a pragma or for all of a program."""
+    bare = pathlib.Path(where) / "bare"  # the same headers, without what they do about it
+    shutil.copytree(include, bare, dirs_exist_ok=True)
+    for header in bare.rglob("*.h"):
+        header.write_text(re.sub(r"^#pragma pack.*$", "", header.read_text(), flags=re.M))
+    for name, (text, flags) in PACKED.items():
+        if not compiles(compiler, include, standard, text, where, *flags):
+            yield f"{standard}: another layout for a host that packs by {name}"
+        if compiles(compiler, bare, standard, text, where, *flags):
+            yield f"{standard}: packing by {name} goes unnoticed, so that this test cannot fail"
+    if not compiles(compiler, include, standard, "", where, "-fshort-enums", "-funsigned-char", "-fshort-wchar"):
+        yield f"{standard}: another layout with short enums and wide characters"
+
 
 def main():
     compiler, include, standards = sys.argv[1], sys.argv[2], sys.argv[3:]
@@ -49,6 +89,9 @@ def main():
             texts = [text + (USE if "loader.h" in text else "") for text in texts]
             texts.append(first + "".join(f"#include <deepseam/{name}>\n" for name in HEADERS) + USE)
             failed += sum(not compile_one(compiler, include, standard, text, where) for text in texts)
+            for problem in packed_hosts(compiler, include, standard, where):
+                failed += 1
+                print(problem)
     print(f"{failed} failed")
     return 1 if failed else 0
 
