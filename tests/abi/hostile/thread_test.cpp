@@ -115,36 +115,87 @@ void DS_CALL run_concurrently(void *, uint32_t n, ds_task_fn task, void *data) {
 
 TEST_CASE("floating-point traps and flush-to-zero on the caller's thread change nothing") {
   const auto expected_ids = expected();
-  std::fenv_t saved;
-  std::fegetenv(&saved);
+  for (const char *backend : {"ref", "onednn"}) {
+    CAPTURE(backend);
+    std::fenv_t saved;
+    std::fegetenv(&saved);
 #if defined(__x86_64__)
-  const unsigned before = _mm_getcsr();
-  const unsigned hostile = 0x8040;  // flush to zero, denormals are zero, every exception unmasked
-  _mm_setcsr(hostile);
-  feenableexcept(FE_DIVBYZERO | FE_INVALID | FE_OVERFLOW);
-  const unsigned set = _mm_getcsr();
-  std::vector<uint32_t> ids;
-  unsigned after = 0;
-  std::string failure;
-  try {
-    Host host = open_host();
-    ids = generate(host.session, kPrompt, kTokens);
-    close_host(host);
-    after = _mm_getcsr();
-  } catch (const std::exception &exception) {
-    failure = exception.what();
-  }
-  _mm_setcsr(before);
-  CHECK((after & 0xffc0) == (set & 0xffc0));
-#else
-  Host host = open_host();
-  const std::vector<uint32_t> ids = generate(host.session, kPrompt, kTokens);
-  close_host(host);
-  const std::string failure;
+    const unsigned before = _mm_getcsr();
+    const unsigned hostile = 0x8040;  // flush to zero, denormals are zero, every exception unmasked
+    _mm_setcsr(hostile);
+    feenableexcept(FE_DIVBYZERO | FE_INVALID | FE_OVERFLOW);
+    const unsigned set = _mm_getcsr();
 #endif
-  std::fesetenv(&saved);
-  CHECK(failure == "");
-  CHECK(ids == expected_ids);
+    std::vector<uint32_t> ids;
+    std::string failure;
+    unsigned after = 0;
+    try {
+      Host host = open_host(nullptr, backend);
+      ids = generate(host.session, kPrompt, kTokens);
+      close_host(host);
+#if defined(__x86_64__)
+      after = _mm_getcsr();
+#endif
+    } catch (const std::exception &exception) {
+      failure = exception.what();
+    }
+#if defined(__x86_64__)
+    _mm_setcsr(before);
+    CHECK((after & 0xffc0) == (set & 0xffc0));
+#endif
+    std::fesetenv(&saved);
+    CHECK(failure == "");
+    CHECK(ids == expected_ids);
+  }
+}
+
+// Each kind of work once; ids of a generation.
+static std::vector<uint32_t> do_everything(const char *backend) {
+  Host host = open_host(nullptr, backend);
+  const std::vector<uint32_t> ids = generate(host.session, kPrompt, kTokens);
+  ds_error error = fresh_error();
+  ds_info *info = nullptr;
+  require(ds_model_info(host.model, &info, &error), error);
+  ds_info_release(info);
+  require(ds_runtime_plugin_report(host.runtime, &info, &error), error);
+  ds_info_release(info);
+  ds_source_path source{};
+  source.head.struct_size = sizeof source;
+  source.head.tag = DS_SOURCE_PATH;
+  source.path = {ABI_MODEL, DS_STRLEN};
+  ds_verify_options verify{};
+  verify.struct_size = sizeof verify;
+  verify.source = &source.head;
+  require(ds_model_verify(host.runtime, &verify, &info, &error), error);
+  ds_info_release(info);
+  ds_fim_input fim{};
+  fim.head.struct_size = sizeof fim;
+  fim.prefix = {"int add(", DS_STRLEN};
+  fim.suffix = {"}", DS_STRLEN};
+  ds_params parameters = params(4);
+  parameters.temperature = 1;
+  parameters.n_choices = 3;
+  parameters.n_logprobs = 5;
+  ds_result *result = nullptr;
+  require(ds_fim(host.session, &fim, &parameters, &result, &error), error);
+  ds_result_release(result);
+  const ds_text_input input = text_input(kPrompt);
+  ds_job *job = nullptr;
+  require(ds_job_start(host.session, &input.head, &parameters, nullptr, &job, &error), error);
+  require(ds_job_wait(job, UINT64_MAX, &error), error);
+  ds_job_release(job);
+  ds_batch_item item{};
+  item.struct_size = sizeof item;
+  item.session = host.session;
+  item.input = &input.head;
+  item.parameters = &parameters;
+  require(ds_generate_batch(&item, 1, sizeof item, &error), error);
+  ds_result_release(item.result);
+  uint64_t n = 0;
+  const std::string text(2000, 'x');
+  require(ds_tokenize(host.model, text.data(), text.size(), 0, nullptr, nullptr, 0, &n, &error), error);
+  close_host(host);
+  return ids;
 }
 
 TEST_CASE("64 KiB of stack are enough for every call") {
@@ -154,19 +205,12 @@ TEST_CASE("64 KiB of stack are enough for every call") {
   constexpr size_t kStack = 64 * 1024;
 #endif
   const auto expected_ids = expected();
-  std::vector<uint32_t> ids;
-  run_with_stack(kStack, [&] {
-    Host host = open_host();
-    ids = generate(host.session, kPrompt, kTokens);
-    ds_error error = fresh_error();
-    ds_info *info = nullptr;
-    require(ds_model_info(host.model, &info, &error), error);
-    ds_info_release(info);
-    require(ds_runtime_plugin_report(host.runtime, &info, &error), error);
-    ds_info_release(info);
-    close_host(host);
-  });
-  CHECK(ids == expected_ids);
+  for (const char *backend : {"ref", "onednn"}) {
+    CAPTURE(backend);
+    std::vector<uint32_t> ids;
+    run_with_stack(kStack, [&] { ids = do_everything(backend); });
+    CHECK(ids == expected_ids);
+  }
 }
 
 TEST_CASE("our threads block every signal, so the host's handlers run on its own threads") {
