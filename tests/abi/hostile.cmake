@@ -33,7 +33,7 @@ target_compile_definitions(hostile_process PRIVATE ${abi_definitions})
 target_link_libraries(hostile_process PRIVATE ds_warnings Threads::Threads ${CMAKE_DL_LIBS})
 add_dependencies(hostile_process deepseam)
 # The second number of times is for `./check full`, which runs the tests labelled slow as well.
-foreach(case exit:5:100 reload:10:100 copies:1: locale:1: onednn:1: amx:1:)
+foreach(case exit:5:100 reload:10:100 cycles:100:10000 copies:1: locale:1: onednn:1: amx:1:)
   string(REPLACE ":" ";" parts ${case})
   list(GET parts 0 mode)
   list(GET parts 1 times)
@@ -46,6 +46,12 @@ foreach(case exit:5:100 reload:10:100 copies:1: locale:1: onednn:1: amx:1:)
     set_tests_properties(abi_hostile_${mode}_${more} PROPERTIES LABELS "abi;slow" TIMEOUT 1200
       FIXTURES_REQUIRED abi_model)
   endif()
+endforeach()
+
+# One arena of malloc: with more, what is measured is how many of them threads came to use. Sanitizers keep freed memory.
+foreach(name cycles cycles_10000)
+  set_tests_properties(abi_hostile_${name} PROPERTIES ENVIRONMENT MALLOC_ARENA_MAX=1)
+  set_property(TEST abi_hostile_${name} APPEND PROPERTY LABELS plain)
 endforeach()
 
 # The leak sanitizer runs while threads do, and cannot always read the thread-local memory of those.

@@ -106,6 +106,9 @@ struct Guest {
   }
   void close() {
     end();
+    close_library();
+  }
+  void close_library() {
     if (library.api.live_objects()) stop("handles are left");
     ds_library_close(&library);
   }
