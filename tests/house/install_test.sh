@@ -63,6 +63,17 @@ cmake --build "$scratch/consumer" >>"$scratch/consumer.log"
 "$scratch/consumer/hello" </dev/null
 "$scratch/consumer/inside" </dev/null
 "$scratch/consumer/static" "$libdir/deepseam" </dev/null | cmp - "$scratch/hello.txt"
+echo "CMake, as the guide for programs that embed the library says"
+mkdir "$scratch/guide"
+{
+  echo "cmake_minimum_required(VERSION 3.25)"
+  echo "project(guide C)"
+  echo "add_executable(your_program \"$source/samples/c/01_hello.c\")"
+  python3 -B "$source/tests/e2e/guide_test.py" --cmake
+} >"$scratch/guide/CMakeLists.txt"
+cmake -S "$scratch/guide" -B "$scratch/guide/build" >"$scratch/guide.log"
+cmake --build "$scratch/guide/build" >>"$scratch/guide.log"
+"$scratch/guide/build/your_program" </dev/null | cmp - "$scratch/hello.txt"
 # refuses WHAT SENTENCE: asking for the component fails with that sentence.
 refuses() {
   rm -rf "$scratch/refused"
