@@ -9,6 +9,7 @@
 #   lib/pkgconfig, lib/cmake     relocatable package files
 #   lib/libdeepseam.a            one object that shows ds_* only; lib/capi installs it
 #   bin/ds                       the command; it installs itself
+#   share/doc/deepseam/          the licence, and the notices of what is linked in
 #
 # Components, which are the packages that Packages.cmake makes: lib, dev, plugins (with the model), tools.
 include(CMakePackageConfigHelpers)
@@ -16,6 +17,13 @@ include(CMakePackageConfigHelpers)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/deepseam DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev
   FILES_MATCHING PATTERN "*.h" PATTERN "*.def")
 install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT lib)
+# As the distribution has them, whose packages were compiled in.
+foreach(_package rapidjson libxxhash libpcre2 libflatbuffers libcli11)
+  if(EXISTS /usr/share/doc/${_package}-dev/copyright)
+    install(FILES /usr/share/doc/${_package}-dev/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR}/third-party
+      RENAME ${_package}.txt COMPONENT lib)
+  endif()
+endforeach()
 
 if(TARGET deepseam)
   install(TARGETS deepseam

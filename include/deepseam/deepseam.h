@@ -8,7 +8,8 @@
  *     (older callers; missing fields are zero) and larger ones if what it does not know is zero, else
  *     DS_E_UNKNOWN_FIELD. Below the first version's size or above 64 KiB: DS_E_STRUCT. Output structs: the library
  *     writes what both sides know and zeroes the rest. `reserved` fields and unnamed flag bits are zero.
- *     Structs marked frozen have no struct_size and never change.
+ *     Structs marked frozen have no struct_size and never change. The headers set the packing they need, whatever the
+ *     host packs its own structs with.
  *  3. Zero is the default. Each field says what zero means. Output constants that a program may not know yet have an
  *     _OTHER in their group: treat every unknown number as that one.
  *  4. Text is UTF-8 in ds_text or (data, size); DS_STRLEN as size means NUL-terminated. Text from the library is valid

@@ -56,6 +56,8 @@ def content(prefix, assemblies):
         "LICENSE": ROOT / "LICENSE",
         f"{NATIVE}/libdeepseam.so": (libraries / "libdeepseam.so").resolve(),
     }
+    for path in sorted(prefix.glob("share/doc/*/third-party/*.txt")):  # notices of what is linked in
+        files[f"third-party/{path.name}"] = path
     for path in sorted((libraries / "deepseam").rglob("*")):
         if path.is_file():
             files[f"{NATIVE}/deepseam/{path.relative_to(libraries / 'deepseam').as_posix()}"] = path

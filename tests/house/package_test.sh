@@ -24,7 +24,8 @@ holds() {
 }
 abi=$(sed -n 's/^#define DS_ABI_MAJOR //p' "$(dirname "$0")/../../include/deepseam/version.h")
 lib='usr/lib(/[^/]*-linux-gnu)?'
-holds "libdeepseam$abi" "$lib/libdeepseam(-embedded)?\.so\.$abi(\.[0-9.]+)?" 'usr/share/doc/.*'
+holds "libdeepseam$abi" "$lib/libdeepseam(-embedded)?\.so\.$abi(\.[0-9.]+)?" 'usr/share/doc/.*/LICENSE' \
+  'usr/share/doc/.*/third-party/rapidjson\.txt' 'usr/share/doc/.*/third-party/lib(cli11|flatbuffers|pcre2|xxhash)\.txt'
 holds libdeepseam-dev 'usr/include/deepseam/[a-z]+\.(h|def)' "$lib/libdeepseam(-embedded)?\.so" "$lib/libdeepseam\.a" \
   "$lib/pkgconfig/.*\.pc" "$lib/cmake/deepseam/.*\.cmake"
 holds deepseam-plugins "$lib/deepseam/[0-9]+/deepseam-ref\.(so|dsplugin)" "$lib/deepseam/[0-9]+/deepseam-[a-z]+\.(so|dsplugin)" \

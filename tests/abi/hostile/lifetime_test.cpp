@@ -306,17 +306,20 @@ TEST_CASE("two runtimes live side by side") {
 }
 
 TEST_CASE("the host's allocator gets back all it gave, with the same size and tag") {
-  CountingAllocator counting;
-  const ds_allocator record = counting.record();
-  ds_runtime_options options = runtime_options();
-  options.allocator = &record;
-  Host host = open_host(&options);
-  generate(host.session, kPrompt, kTokens);
-  close_host(host);
-  CHECK(counting.total > 100'000);  // weights and rows of the model went through it
-  CHECK(counting.live.empty());
-  CHECK(counting.wrong == 0);
-  CHECK(counting.frees == 1);
+  for (const char *backend : {"ref", "onednn"}) {
+    CAPTURE(backend);
+    CountingAllocator counting;
+    const ds_allocator record = counting.record();
+    ds_runtime_options options = runtime_options();
+    options.allocator = &record;
+    Host host = open_host(&options, backend);
+    generate(host.session, kPrompt, kTokens);
+    close_host(host);
+    CHECK(counting.total > 100'000);  // weights and rows of the model went through it
+    CHECK(counting.live.empty());
+    CHECK(counting.wrong == 0);
+    CHECK(counting.frees == 1);
+  }
 }
 
 TEST_CASE("an allocator that refuses once ends in a status, and nothing is kept") {
