@@ -200,7 +200,7 @@ static std::vector<uint32_t> do_everything(const char *backend) {
 
 TEST_CASE("64 KiB of stack are enough for every call") {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  constexpr size_t kStack = 256 * 1024;  // frames are larger, and the sanitizer allocates on top
+  constexpr size_t kStack = 512 * 1024;  // frames are larger, and the sanitizer allocates on top
 #else
   constexpr size_t kStack = 64 * 1024;
 #endif
