@@ -40,7 +40,7 @@ def compile_one(compiler, include, standard, text, where):
 
 # Structs without padding are as large as packed ones; what packing would change is where the host may put them.
 HEADERS_OF_HOST = """
-#include <deepseam/loader.h>
+#include <deepseam/deepseam.h>
 typedef char params_are_aligned[__alignof__(ds_params) == 8 ? 1 : -1];
 typedef char errors_are_aligned[__alignof__(ds_error) == 8 ? 1 : -1];
 struct of_the_host {
@@ -89,10 +89,9 @@ def main():
             texts = [text + (USE if "loader.h" in text else "") for text in texts]
             texts.append(first + "".join(f"#include <deepseam/{name}>\n" for name in HEADERS) + USE)
             failed += sum(not compile_one(compiler, include, standard, text, where) for text in texts)
-            for problem in packed_hosts(compiler, include, standard, where):
-                failed += 1
-                print(problem)
-    print(f"{failed} failed")
+        problems = list(packed_hosts(compiler, include, standards[0], where))
+    failed += len(problems)
+    print("\n".join([*problems, f"{failed} failed"]))
     return 1 if failed else 0
 
 

@@ -53,6 +53,7 @@ foreach(name cycles cycles_10000)
   set_tests_properties(abi_hostile_${name} PROPERTIES ENVIRONMENT MALLOC_ARENA_MAX=1)
   set_property(TEST abi_hostile_${name} APPEND PROPERTY LABELS plain)
 endforeach()
+set_tests_properties(abi_hostile_cycles_10000 PROPERTIES TIMEOUT 3600)
 
 # The leak sanitizer runs while threads do, and cannot always read the thread-local memory of those.
 set_tests_properties(abi_hostile_exit PROPERTIES ENVIRONMENT "LSAN_OPTIONS=use_tls=0")
