@@ -2,10 +2,11 @@
 // small or too large is refused, what is unknown and zero is accepted, what is unknown and not zero is named, nothing
 // is read or written outside. That none is forgotten is checked against the library's own list.
 #include <doctest/doctest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <functional>
-#include <memory>
 #include <set>
 #include <string>
 
@@ -47,15 +48,23 @@ std::vector<uint32_t> sizes_around(uint32_t size) {
   return sizes;
 }
 
-// The host's struct in memory of exactly its size: a byte beyond is the next allocation, which a sanitizer watches.
+// The host's struct at the end of memory, behind which nothing may be touched; up to 7 bytes of another lie between.
 struct Memory {
-  std::unique_ptr<uint8_t[]> bytes;
-  Memory(const void *valid, uint32_t known, uint32_t size)
-      : bytes(new uint8_t[std::max(8u, std::min(size, kLargest + 8))]()) {
-    std::memcpy(bytes.get(), valid, std::min(size, known));
-    std::memcpy(bytes.get(), &size, sizeof size);
-    if (size < 8)
-      std::memcpy(bytes.get() + 4, static_cast<const uint8_t *>(valid) + 4, 4);  // a head always has its tag
+  uint8_t *bytes;
+  Memory(const void *valid, uint32_t known, uint32_t size) {
+    static uint8_t *const end = [] {
+      const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE)), whole = 2 * kLargest;
+      void *mapped = mmap(nullptr, whole + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      REQUIRE(mapped != MAP_FAILED);
+      REQUIRE(mprotect(static_cast<uint8_t *>(mapped) + whole, page, PROT_NONE) == 0);
+      return static_cast<uint8_t *>(mapped) + whole;
+    }();
+    const uint32_t there = std::max(8u, std::min(size, kLargest + 8));  // a head always has its tag
+    bytes = end - (there + 7) / 8 * 8;
+    std::memset(bytes, 0, there);
+    std::memset(bytes + there, 0xee, static_cast<size_t>(end - bytes) - there);
+    std::memcpy(bytes, valid, std::min(there, known));
+    std::memcpy(bytes, &size, sizeof size);
   }
 };
 
@@ -67,7 +76,7 @@ void check_in(const char *name, const Type &valid, ds_status good, const std::fu
   for (const uint32_t size : sizes_around(sizeof(Type))) {
     CAPTURE(size);
     const Memory memory(&valid, sizeof(Type), size);
-    const auto *given = reinterpret_cast<const Type *>(memory.bytes.get());
+    const auto *given = reinterpret_cast<const Type *>(memory.bytes);
     REQUIRE(call(given) == (size < first || size > kLargest ? DS_E_STRUCT : good));
     if (size <= sizeof(Type) || size > kLargest) continue;
     memory.bytes[size - 1] = 1;
@@ -85,10 +94,10 @@ void check_out(const char *name, ds_status good, const std::function<ds_status(T
     const Type empty{};
     const Memory memory(&empty, sizeof(Type), size);
     const bool fits = size >= first && size <= kLargest;
-    if (fits && size > sizeof(Type)) std::memset(memory.bytes.get() + sizeof(Type), 0xcc, size - sizeof(Type));
-    REQUIRE(call(reinterpret_cast<Type *>(memory.bytes.get())) == (fits ? good : DS_E_STRUCT));
+    if (fits && size > sizeof(Type)) std::memset(memory.bytes + sizeof(Type), 0xcc, size - sizeof(Type));
+    REQUIRE(call(reinterpret_cast<Type *>(memory.bytes)) == (fits ? good : DS_E_STRUCT));
     uint32_t kept;
-    std::memcpy(&kept, memory.bytes.get(), sizeof kept);
+    std::memcpy(&kept, memory.bytes, sizeof kept);
     REQUIRE(kept == size);
     for (uint32_t i = sizeof(Type); fits && good == DS_OK && i < size; ++i) REQUIRE(memory.bytes[i] == 0);
   }
@@ -290,7 +299,7 @@ TEST_CASE("structs that are written") {
     CAPTURE(size);
     const ds_error empty{};
     const Memory memory(&empty, sizeof empty, size);
-    auto *error = reinterpret_cast<ds_error *>(memory.bytes.get());
+    auto *error = reinterpret_cast<ds_error *>(memory.bytes);
     error->code = 77;
     ds_runtime *none = nullptr;
     REQUIRE(ds_runtime_create(nullptr, &none, error) == DS_E_ARGUMENT);
