@@ -28,6 +28,11 @@ void add_shape(const TensorInfo &tensor, FingerprintHasher *hasher) {
   for (uint64_t dim : tensor.shape) hasher->add(dim);
   hasher->add(tensor.range.bytes);
   hasher->add(tensor.has_scales ? uint64_t{tensor.scales.block_rows} << 32 | tensor.scales.block_cols : 0);
+  if (!tensor.int4) return;
+  for (const uint64_t each :
+       {static_cast<uint64_t>(tensor.int4->order), tensor.int4->group, static_cast<uint64_t>(tensor.int4->scale_type),
+        uint64_t{tensor.int4->zero_added}, static_cast<uint64_t>(tensor.dtype)})
+    hasher->add(each);
 }
 
 // The first and last 4 KiB, which are the whole of a small range.
@@ -107,6 +112,9 @@ Result<Fingerprint> model_fingerprint(const ModelFiles &files, const CancelWord 
     add_shape(tensor, &hasher);
     DS_TRY(add_sample(files.tensors, tensor.range, &hasher));
     if (tensor.has_scales) DS_TRY(add_sample(files.tensors, tensor.scales.range, &hasher));
+    if (!tensor.int4) continue;
+    for (const ByteRange *range : {&tensor.int4->scales, &tensor.int4->zeros, &tensor.int4->group_of})
+      DS_TRY(add_sample(files.tensors, *range, &hasher));
   }
   return hasher.value();
 }

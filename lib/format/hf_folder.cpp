@@ -1,11 +1,8 @@
-// A Hugging Face folder as one tensor directory: index, shards, and fp8 weights joined with their scales.
-#include <algorithm>
-#include <cstring>
+// A Hugging Face folder as one tensor directory: index and shards.
 #include <map>
-#include <set>
 
-#include "base/checked.h"
 #include "base/json.h"
+#include "format/hf_join.h"
 #include "format/safetensors.h"
 
 namespace deepseam {
@@ -13,7 +10,6 @@ namespace {
 
 constexpr const char *kIndexName = "model.safetensors.index.json";
 constexpr const char *kSingleName = "model.safetensors";
-constexpr std::string_view kScaleSuffix = "_scale_inv";
 constexpr size_t kMaxShards = 4096;
 
 bool plain_name(std::string_view name) {
@@ -113,68 +109,9 @@ Status add_listed(const Folder &folder, TensorDirectory *all) {
   return {};
 }
 
-std::string shape_text(const std::vector<uint64_t> &shape) {
-  std::string text(1, '[');
-  for (uint64_t dim : shape) {
-    if (text.size() > 1) text += ',';
-    text += std::to_string(dim);
-  }
-  text += ']';
-  return text;
-}
-
-Status join_scales(const TensorDirectory &all, ScaleBlocks blocks, TensorInfo *weight) {
-  const std::string &file = all.sources[weight->range.source]->name();
-  const TensorInfo *scales = all.find(weight->name + std::string(kScaleSuffix));
-  if (!scales)
-    return fail(DS_E_FORMAT, "safetensors", "%s: tensor '%s' is F8_E4M3 and its scales '%s%s' are in no file",
-                file.c_str(), weight->name.c_str(), weight->name.c_str(), std::string(kScaleSuffix).c_str())
-        .at(file);
-  if (scales->dtype != DType::kF32)
-    return fail(DS_E_UNSUPPORTED, "safetensors", "%s: tensor '%s' has type %s; scales of type F32 are supported",
-                file.c_str(), scales->name.c_str(), scales->stored_type.c_str())
-        .at(file);
-  const uint64_t cols = weight->cols(), rows = weight->shape.size() < 2 ? 1 : weight->shape[weight->shape.size() - 2];
-  const bool whole = blocks.rows == 0 || blocks.cols == 0;  // one scale a matrix
-  weight->scales.block_rows = whole ? static_cast<uint32_t>(std::max<uint64_t>(rows, 1)) : blocks.rows;
-  weight->scales.block_cols = whole ? static_cast<uint32_t>(std::max<uint64_t>(cols, 1)) : blocks.cols;
-  if (rows > UINT32_MAX || cols > UINT32_MAX || weight->shape.size() < 2)
-    return fail(DS_E_UNSUPPORTED, "safetensors", "%s: tensor '%s' of shape %s cannot have fp8 scales", file.c_str(),
-                weight->name.c_str(), shape_text(weight->shape).c_str())
-        .at(file);
-  std::vector<uint64_t> expected = weight->shape;
-  const uint32_t block_rows = weight->scales.block_rows, block_cols = weight->scales.block_cols;
-  expected[expected.size() - 2] = rows / block_rows + (rows % block_rows != 0);
-  expected[expected.size() - 1] = cols / block_cols + (cols % block_cols != 0);
-  const bool one = whole && weight->shape.size() == 2 && scales->elements() == 1;
-  if (scales->shape != expected && !one)
-    return fail(DS_E_FORMAT, "safetensors", "%s: scales '%s' must have shape %s (blocks of %u x %u), found %s",
-                file.c_str(), scales->name.c_str(), shape_text(expected).c_str(), block_rows, block_cols,
-                shape_text(scales->shape).c_str())
-        .at(file);
-  weight->has_scales = true;
-  weight->scales.range = scales->range;
-  return {};
-}
-
-// Joins every fp8 weight with its scales and takes the joined scales off the list.
-Status join_all_scales(ScaleBlocks blocks, TensorDirectory *all) {
-  std::set<std::string> joined;
-  for (TensorInfo &tensor : all->tensors) {
-    if (tensor.dtype != DType::kF8E4M3) continue;
-    DS_TRY(join_scales(*all, blocks, &tensor));
-    joined.insert(tensor.name + std::string(kScaleSuffix));
-  }
-  if (joined.empty()) return {};
-  std::erase_if(all->tensors, [&](const TensorInfo &tensor) { return joined.count(tensor.name) != 0; });
-  all->by_name.clear();
-  for (uint32_t i = 0; i < all->tensors.size(); ++i) all->by_name.emplace(all->tensors[i].name, i);
-  return {};
-}
-
 }  // namespace
 
-Result<TensorDirectory> open_hf_tensors(const Folder &folder, ScaleBlocks blocks) {
+Result<TensorDirectory> open_hf_tensors(const Folder &folder, const QuantScheme &scheme) {
   TensorDirectory all;
   auto index = folder.open(kIndexName);
   if (index.ok()) {
@@ -191,14 +128,14 @@ Result<TensorDirectory> open_hf_tensors(const Folder &folder, ScaleBlocks blocks
       return std::move(single).status();
     }
   }
-  DS_TRY(join_all_scales(blocks, &all));
+  DS_TRY(join_quantised(scheme, &all));
   return all;
 }
 
-Result<TensorDirectory> open_hf_tensors(std::shared_ptr<Source> file, ScaleBlocks blocks) {
+Result<TensorDirectory> open_hf_tensors(std::shared_ptr<Source> file, const QuantScheme &scheme) {
   TensorDirectory all;
   DS_TRY(add_file(std::move(file), &all));
-  DS_TRY(join_all_scales(blocks, &all));
+  DS_TRY(join_quantised(scheme, &all));
   return all;
 }
 

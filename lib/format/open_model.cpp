@@ -14,8 +14,6 @@ namespace {
 constexpr uint64_t kMaxConfigBytes = uint64_t{16} << 20;
 constexpr uint64_t kMaxTokenizerBytes = uint64_t{256} << 20;
 
-ScaleBlocks blocks_of(const HfConfig &config) { return {config.quant_block_rows, config.quant_block_cols}; }
-
 // The content of a file of the folder; empty if there is no such file.
 Result<std::string> read_optional(const Folder &folder, const char *name, uint64_t limit) {
   auto source = folder.open(name);
@@ -24,8 +22,8 @@ Result<std::string> read_optional(const Folder &folder, const char *name, uint64
   return std::move(source).status();
 }
 
-// The configuration files of a folder, without its tensors.
-Status read_configs(const Folder &folder, ModelFiles *files) {
+// The configuration files of a folder, without its tensors. The answer is how those are quantised.
+Result<QuantScheme> read_configs(const Folder &folder, ModelFiles *files) {
   auto source = folder.open("config.json");
   if (!source.ok()) {
     if (source.status().code() != DS_E_NOT_FOUND) return std::move(source).status();
@@ -35,10 +33,12 @@ Status read_configs(const Folder &folder, ModelFiles *files) {
   }
   DS_TRY_VALUE(files->config_text, read_whole(**source, kMaxConfigBytes));
   DS_TRY_VALUE(files->config, parse_hf_config((*source)->name(), files->config_text));
+  DS_TRY_VALUE(QuantScheme scheme, parse_quant_config((*source)->name(), files->config_text));
+  files->notes = scheme.notes;
   DS_TRY_VALUE(const std::string generation, read_optional(folder, "generation_config.json", kMaxConfigBytes));
-  if (generation.empty()) return {};
+  if (generation.empty()) return scheme;
   DS_TRY_VALUE(files->generation, parse_generation_config(folder.path() + "/generation_config.json", generation));
-  return {};
+  return scheme;
 }
 
 Result<ModelFiles> open_gguf_files(GgufFile gguf, const std::string &path) {
@@ -158,8 +158,8 @@ Result<ModelFiles> open_model_files(std::shared_ptr<const Folder> folder) {
   }
   ModelFiles files;
   files.path = folder->path();
-  DS_TRY(read_configs(*folder, &files));
-  DS_TRY_VALUE(files.tensors, open_hf_tensors(*folder, blocks_of(files.config)));
+  DS_TRY_VALUE(const QuantScheme scheme, read_configs(*folder, &files));
+  DS_TRY_VALUE(files.tensors, open_hf_tensors(*folder, scheme));
   files.folder = std::move(folder);
   return files;
 }
@@ -194,8 +194,8 @@ Result<ModelFiles> open_model_files(const std::string &path, MapMode map) {
   DS_TRY_VALUE(std::shared_ptr<const Folder> folder, open_folder(parent_of(path), map));
   ModelFiles files;
   files.path = path;
-  DS_TRY(read_configs(*folder, &files));
-  DS_TRY_VALUE(files.tensors, open_hf_tensors(source, blocks_of(files.config)));
+  DS_TRY_VALUE(const QuantScheme scheme, read_configs(*folder, &files));
+  DS_TRY_VALUE(files.tensors, open_hf_tensors(source, scheme));
   files.folder = std::move(folder);
   return files;
 }

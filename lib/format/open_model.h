@@ -29,7 +29,7 @@ struct ModelFiles {
   std::shared_ptr<const Folder> folder;  // kHfFolder
   std::shared_ptr<const DsmFile> dsm;    // kDsm; its tensor directory is moved to `tensors`
   std::shared_ptr<const GgufFile> gguf;  // kGguf; likewise
-  std::vector<std::string> notes;        // kGguf: what the file leaves out or says wrongly, and what was taken instead
+  std::vector<std::string> notes;        // what the files leave out or say and is not followed; what was taken
 };
 
 // Tokenizer files of an HF folder (texts; empty where there is none), the blob of a .dsm, or the keys of a GGUF file.

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/status.h"
+#include "format/quant_config.h"
 #include "format/tensors.h"
 
 namespace deepseam {
@@ -22,19 +23,13 @@ namespace deepseam {
 // wrong where; DS_E_IO if the source fails.
 Result<TensorDirectory> read_safetensors(std::shared_ptr<Source> source);
 
-// How the scales of fp8 weights lie; 0 x 0: one scale a tensor.
-struct ScaleBlocks {
-  uint32_t rows = 128;
-  uint32_t cols = 128;
-};
-
 // All tensors of a folder: model.safetensors.index.json and its shards (plain names only, every mapped tensor must be
-// in its shard), else model.safetensors, else all *.safetensors that the folder lists. `X.weight` of type F8_E4M3 takes
-// `X.weight_scale_inv` (F32, from any shard) as its scales; a missing or misshapen one is an error that names it.
-Result<TensorDirectory> open_hf_tensors(const Folder &folder, ScaleBlocks blocks);
+// in its shard), else model.safetensors, else all *.safetensors that the folder lists. Quantised weights are joined
+// with what belongs to them, from any shard (hf_join.h).
+Result<TensorDirectory> open_hf_tensors(const Folder &folder, const QuantScheme &scheme);
 
 // The same for one file without a folder around it.
-Result<TensorDirectory> open_hf_tensors(std::shared_ptr<Source> file, ScaleBlocks blocks);
+Result<TensorDirectory> open_hf_tensors(std::shared_ptr<Source> file, const QuantScheme &scheme);
 
 // Header of a new file: 8-byte length, JSON, padding to a multiple of 8. Data follows in the order of `tensors`,
 // without gaps; their ranges and sources are ignored. Only F32, F16, BF16, F8_E4M3 and I32; scales are not written.

@@ -30,6 +30,16 @@ std::span<const uint8_t> view_range(const TensorDirectory &directory, const Byte
   return whole.subspan(range.offset, range.bytes);
 }
 
+Result<std::vector<float>> read_scales(const TensorDirectory &directory, const TensorInfo &tensor) {
+  const BlockScales &scales = tensor.scales;
+  const uint64_t count = scales.range.bytes / std::max(dtype_info(scales.dtype).block_bytes, 1u);
+  std::vector<uint8_t> bytes(scales.range.bytes);
+  std::vector<float> values(count);
+  DS_TRY(read_range(directory, scales.range, 0, bytes));
+  decode_rows(scales.dtype, bytes.data(), 1, count, values.data());
+  return values;
+}
+
 Result<RowReader> RowReader::open(const TensorDirectory &directory, const TensorInfo &tensor) {
   if (tensor.dtype == DType::kNone)
     return fail(DS_E_UNSUPPORTED, "format", "tensor '%s' has type %s, which is not supported", tensor.name.c_str(),
@@ -38,20 +48,33 @@ Result<RowReader> RowReader::open(const TensorDirectory &directory, const Tensor
   reader.directory_ = &directory;
   reader.tensor_ = &tensor;
   if (tensor.has_scales) {
-    reader.scales_.resize(tensor.scales.range.bytes / sizeof(float));
-    DS_TRY(read_range(directory, tensor.scales.range, 0,
-                      {reinterpret_cast<uint8_t *>(reader.scales_.data()), reader.scales_.size() * sizeof(float)}));
+    DS_TRY_VALUE(reader.scales_, read_scales(directory, tensor));
+  }
+  if (tensor.int4) {
+    DS_TRY_VALUE(Int4Rows rows, Int4Rows::open(directory, tensor));
+    reader.int4_ = std::make_unique<Int4Rows>(std::move(rows));
   }
   return reader;
+}
+
+Status RowReader::check_rows(uint64_t first_row, uint64_t n_rows) const {
+  if (within(first_row, n_rows, tensor_->rows())) return {};
+  return fail(DS_E_ARGUMENT, "format", "tensor '%s' has %llu rows; %llu from %llu were asked for",
+              tensor_->name.c_str(), static_cast<unsigned long long>(tensor_->rows()),
+              static_cast<unsigned long long>(n_rows), static_cast<unsigned long long>(first_row));
+}
+
+Status RowReader::read_blocks(uint64_t first_row, uint64_t n_rows, uint8_t *out) {
+  DS_TRY(check_rows(first_row, n_rows));
+  if (!int4_) return fail(DS_E_INTERNAL, "format", "tensor '%s' is not packed", tensor_->name.c_str());
+  return int4_->read_blocks(first_row, n_rows, out);
 }
 
 Status RowReader::read(uint64_t first_row, uint64_t n_rows, float *out) {
   const TensorInfo &tensor = *tensor_;
   const uint64_t cols = tensor.cols(), bytes = row_bytes(tensor.dtype, cols);
-  if (!within(first_row, n_rows, tensor.rows()))
-    return fail(DS_E_ARGUMENT, "format", "tensor '%s' has %llu rows; %llu from %llu were asked for",
-                tensor.name.c_str(), static_cast<unsigned long long>(tensor.rows()),
-                static_cast<unsigned long long>(n_rows), static_cast<unsigned long long>(first_row));
+  DS_TRY(check_rows(first_row, n_rows));
+  if (int4_) return int4_->read(first_row, n_rows, out);
   raw_.resize(n_rows * bytes);
   DS_TRY(read_range(*directory_, tensor.range, first_row * bytes, raw_));
   if (!tensor.has_scales) {

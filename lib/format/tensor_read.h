@@ -5,10 +5,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "base/status.h"
+#include "format/int4.h"
 #include "format/tensors.h"
 
 namespace deepseam {
@@ -19,6 +21,9 @@ Status read_range(const TensorDirectory &directory, const ByteRange &range, uint
 // The bytes of `range` where its source is in memory or mapped, else an empty span.
 std::span<const uint8_t> view_range(const TensorDirectory &directory, const ByteRange &range);
 
+// The scales of a tensor that has them, as float32.
+Result<std::vector<float>> read_scales(const TensorDirectory &directory, const TensorInfo &tensor);
+
 // Rows of one tensor as float32, exactly: scales multiplied in. Rows are counted over all leading dims.
 class RowReader {
  public:
@@ -26,12 +31,16 @@ class RowReader {
   static Result<RowReader> open(const TensorDirectory &directory, const TensorInfo &tensor);
   // Fills out[n_rows * cols()] with rows [first_row, first_row + n_rows).
   Status read(uint64_t first_row, uint64_t n_rows, float *out);
+  // Of packed integers only: out[n_rows * row_bytes(tensor.dtype, cols())], the blocks that they become (int4.h).
+  Status read_blocks(uint64_t first_row, uint64_t n_rows, uint8_t *out);
 
  private:
+  Status check_rows(uint64_t first_row, uint64_t n_rows) const;
   RowReader() = default;
   const TensorDirectory *directory_ = nullptr;
   const TensorInfo *tensor_ = nullptr;
   std::vector<float> scales_;
+  std::unique_ptr<Int4Rows> int4_;
   std::vector<uint8_t> raw_;
 };
 

@@ -71,7 +71,8 @@ Status take_family(const Fields &fields, const HfConfig &given, Config *config) 
   DS_TRY(fields.take("model_type", given.model_type, {"deepseek_v2", "deepseek_v3"}, &family));
   config->family = family == 0 ? Family::kV2 : Family::kV3;
   DS_TRY(fields.take("hidden_act", given.hidden_act, {"silu"}, &unused));
-  if (given.quant_method) DS_TRY(fields.take("quant_method", given.quant_method, {"fp8"}, &unused));
+  if (given.quant_method)  // format/quant_config.h has read what belongs to it
+    DS_TRY(fields.take("quant_method", given.quant_method, {"fp8", "compressed-tensors", "awq", "gptq"}, &unused));
   config->tie_word_embeddings = given.tie_word_embeddings.value_or(false);
   config->attention_bias = given.attention_bias.value_or(false);
   return {};

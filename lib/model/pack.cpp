@@ -20,6 +20,7 @@ struct Target {
   DType dtype = DType::kNone;
   uint32_t block_rows = 0, block_cols = 0;  // F8_E4M3 with scales
   bool copy = false;                        // the source's bytes are already right
+  bool unpack = false;                      // packed integers, as the blocks that backends get
 };
 
 Target target_of(const WeightBinding &weight, const PackOptions &options) {
@@ -32,7 +33,8 @@ Target target_of(const WeightBinding &weight, const PackOptions &options) {
     target.block_rows = keep ? first.scales.block_rows : kFp8Block;
     target.block_cols = keep ? first.scales.block_cols : kFp8Block;
   }
-  target.copy = !weight.absorbed && target.dtype == weight.dtype &&
+  target.unpack = keep && weight.is_int4();
+  target.copy = !weight.absorbed && !weight.is_int4() && target.dtype == weight.dtype &&
                 (!first.has_scales ||
                  (first.scales.block_rows == target.block_rows && first.scales.block_cols == target.block_cols)) &&
                 (target.block_rows == 0) == !first.has_scales;
@@ -93,6 +95,7 @@ class Packer {
     }
     DS_TRY_VALUE(WeightRows reader, WeightRows::open(directory_, weight));
     const uint64_t before = weight.absorbed ? 0 : piece.part * part.rows();
+    if (target.unpack) return reader.read_computed(before + piece.first_row, piece.n_rows, slot->bytes.data());
     DS_TRY(reader.read(before + piece.first_row, piece.n_rows, slot->rows.data()));
     if (!target.block_rows)
       return encode_rows(target.dtype, slot->rows.data(), piece.n_rows, cols, slot->bytes.data(), name);
@@ -121,9 +124,8 @@ class Packer {
   Status copy_scales(const WeightBinding &weight) {
     for (const TensorInfo *part : weight.parts) {
       const size_t before = scales_.size();
-      scales_.resize(before + part->scales.range.bytes / sizeof(float));
-      DS_TRY(read_range(directory_, part->scales.range, 0,
-                        {reinterpret_cast<uint8_t *>(scales_.data() + before), part->scales.range.bytes}));
+      DS_TRY_VALUE(const std::vector<float> scales, read_scales(directory_, *part));
+      scales_.insert(scales_.end(), scales.begin(), scales.end());
       if (first_not_finite(scales_.data() + before, scales_.size() - before) != scales_.size() - before)
         return fail(DS_E_FORMAT, "pack", "the scales of tensor '%s' hold NaN or infinity", part->name.c_str());
     }

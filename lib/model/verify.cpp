@@ -21,14 +21,14 @@ class Verification {
   Verification(const ModelFiles &files, const WorkOptions &work) : files_(files), work_(work) {}
 
   Result<VerifyReport> run() {
-    for (const TensorInfo &tensor : files_.tensors.tensors) total_ += tensor.range.bytes + tensor.scales.range.bytes;
+    for (const TensorInfo &tensor : files_.tensors.tensors) total_ += tensor.stored_bytes();
     if (files_.dsm) total_ *= 2;  // once for the hashes, once for the numbers
     check_structure();
     if (files_.dsm) DS_TRY(check_hashes());
     for (const TensorInfo &tensor : files_.tensors.tensors) {
       DS_TRY(scan(tensor));
       ++report_.tensors;
-      report_.bytes += tensor.range.bytes + tensor.scales.range.bytes;
+      report_.bytes += tensor.stored_bytes();
     }
     if (!advance(total_)) return Status(DS_E_STOPPED);  // scales are read but not counted one by one
     return std::move(report_);

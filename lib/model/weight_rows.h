@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/status.h"
@@ -29,12 +30,14 @@ class WeightRows {
       : directory_(&directory), binding_(&binding) {}
   Status read_absorbed(uint64_t first_row, uint64_t n_rows, float *out);
   Status repack(uint64_t first_row, uint64_t n_rows, uint8_t *out);
+  Status repack_part(uint64_t part, uint64_t first_row, uint64_t n_rows, uint8_t *out);
+  Result<RowReader *> reader(uint64_t part);
 
   const TensorDirectory *directory_;
   const WeightBinding *binding_;
-  std::vector<RowReader> readers_;  // one for each part
-  std::vector<float> keys_;         // [R,dn] of one head
-  uint64_t head_ = UINT64_MAX;      // which
+  std::vector<std::optional<RowReader>> readers_;  // one for each part, opened when it is first read
+  std::vector<float> keys_;                        // [R,dn] of one head
+  uint64_t head_ = UINT64_MAX;                     // which
   std::vector<uint8_t> raw_;
   std::vector<float> rows_;
 };

@@ -222,8 +222,19 @@ class Binder {
     if (info.has_scales != first.has_scales || info.scales.block_rows != first.scales.block_rows ||
         info.scales.block_cols != first.scales.block_cols)
       return wrong(info, "scaled in other blocks", "those of " + first.name);
+    if (!info.int4 != !first.int4) return wrong(info, info.stored_type, "stored as " + first.name);
+    binding->fine_scales = binding->fine_scales || has_fine_scales(info);
     binding->parts.push_back(&info);
     return {};
+  }
+
+  // What a backend's own tiles would be cut by.
+  static bool has_fine_scales(const TensorInfo &info) {
+    if (!info.has_scales) return false;
+    const uint64_t rows = info.shape[info.shape.size() - 2];
+    const BlockScales &by = info.scales;
+    return (by.block_rows % 16 != 0 && by.block_rows < rows) ||
+           (by.block_cols % 32 != 0 && by.block_cols < info.cols());
   }
 
   Status wrong(const TensorInfo &info, const std::string &found, const std::string &expected) const {

@@ -46,15 +46,20 @@ std::string gguf_name(const Config &config, const WeightSpec &spec);
 // One role found in a directory: one tensor, or E parts. Pointers live as long as the directory and the map.
 struct WeightBinding {
   WeightSpec spec;
-  DType dtype = DType::kNone;  // as stored
+  DType dtype = DType::kNone;  // as stored; of packed integers what they become
   std::vector<const TensorInfo *> parts;
   // kv_b from two tensors, as GGUF files with absorbed projections have it: parts are [N,R,dn], a transposed matrix a
   // head, and [N,dv,R]. dtype is then F32, or the 16-bit type that both are of.
   bool absorbed = false;
 
-  DType compute() const { return compute_dtype(dtype); }                        // as graphs and backends see it
-  bool is_remade() const { return absorbed || compute_dtype(dtype) != dtype; }  // not used as it lies in the file
-  uint64_t rows() const;                                                        // over all leading dims
+  // 8-bit floats with scales for less than 16 rows or 32 columns of the matrix, finer than backends take them: they get
+  // Q8_0.
+  bool fine_scales = false;
+
+  DType compute() const { return fine_scales ? DType::kQ8_0 : compute_dtype(dtype); }  // as graphs and backends see it
+  bool is_int4() const { return !parts.empty() && parts[0]->int4; }
+  bool is_remade() const { return absorbed || is_int4() || compute() != dtype; }  // not used as it lies in the file
+  uint64_t rows() const;                                                          // over all leading dims
   uint64_t compute_bytes() const { return rows() * row_bytes(compute(), spec.shape.back()); }
 };
 

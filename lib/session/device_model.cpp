@@ -59,9 +59,7 @@ Status take_part(const ModelFiles &files, const TensorInfo &part, const Allocato
     kept->views.push_back({files.tensors.sources[part.range.source], part.range});
   }
   if (part.has_scales) {
-    std::vector<float> scales(part.scales.range.bytes / 4);
-    DS_TRY(read_range(files.tensors, part.scales.range, 0,
-                      {reinterpret_cast<uint8_t *>(scales.data()), scales.size() * 4}));
+    DS_TRY_VALUE(std::vector<float> scales, read_scales(files.tensors, part));
     source->scale_block_rows = part.scales.block_rows;
     source->scale_block_cols = part.scales.block_cols;
     kept->scales.push_back(std::move(scales));
@@ -101,12 +99,18 @@ Status remake(const ModelFiles &files, const model::WeightBinding &binding, Task
   DS_TRY_VALUE(Buffer buffer, Buffer::make(allocator, binding.compute_bytes(), MemoryTag::kStaging));
   // Whole heads or matrices where they are small, so that an absorbed one is not read twice.
   uint64_t per_piece = std::max<uint64_t>(1, kPieceElements / std::max<uint64_t>(cols, 1));
+  // Packed integers are read in strips across their rows: wide ones, and of an expert all.
+  if (binding.is_int4()) per_piece = binding.parts.size() > 1 ? binding.parts[0]->rows() : 8 * per_piece;
   if (binding.absorbed) per_piece = binding.rows() / std::max<uint64_t>(1, binding.parts[0]->rows() / cols);
   Remake work{files, binding, cancel, buffer.data(), row_bytes(binding.compute(), cols), per_piece, {}, {}};
   runner.run(static_cast<uint32_t>((binding.rows() + per_piece - 1) / per_piece), Remake::run, &work);
   DS_TRY(std::move(work.failure));
-  for (const TensorInfo *part : binding.parts)  // read once and not again
+  for (const TensorInfo *part : binding.parts) {  // read once and not again
     files.tensors.sources[part->range.source]->forget(part->range.offset, part->range.bytes);
+    if (!part->int4) continue;
+    const ByteRange &scales = part->int4->scales;
+    files.tensors.sources[scales.source]->forget(scales.offset, scales.bytes);
+  }
   source->lasting = false;
   source->parts.push_back({{buffer.data(), buffer.size()}, {}});
   kept->buffers.push_back(std::move(buffer));

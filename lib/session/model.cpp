@@ -79,7 +79,9 @@ void Model::take_facts(const PlannedModel &planned) {
     n_parameters_ += n;
     uint64_t &count = counts[binding.dtype];
     count += n;
-    if (count > most) most = count, weight_type_ = dtype_info(binding.dtype).name;  // that of most numbers
+    if (count <= most) continue;  // the type of most numbers
+    most = count;
+    weight_type_ = binding.is_int4() ? binding.parts[0]->stored_type : dtype_info(binding.dtype).name;
   }
 }
 

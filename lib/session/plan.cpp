@@ -108,7 +108,7 @@ void count_weights(const runtime::Layout &layout, bool viewable, const model::We
   }
   plan->stored_bytes = plan->remade_bytes = 0;
   for (const model::WeightBinding &binding : weights.bindings) {
-    for (const TensorInfo *part : binding.parts) plan->stored_bytes += part->range.bytes;
+    for (const TensorInfo *part : binding.parts) plan->stored_bytes += part->stored_bytes();
     if (binding.is_remade()) plan->remade_bytes += binding.compute_bytes();
   }
 }

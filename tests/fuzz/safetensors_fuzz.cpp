@@ -15,7 +15,7 @@ void open_and_read(const std::vector<uint8_t> &file) {
   if (!source.ok()) return;
   auto raw = read_safetensors(source.value());
   if (!raw.ok() && raw.status().message()[0] == 0) __builtin_trap();  // every failure has a sentence
-  auto joined = open_hf_tensors(source.value(), ScaleBlocks{});
+  auto joined = open_hf_tensors(source.value(), QuantScheme());
   if (!joined.ok()) return;
   for (const TensorInfo &tensor : joined->tensors) {
     auto reader = RowReader::open(joined.value(), tensor);

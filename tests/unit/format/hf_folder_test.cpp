@@ -29,7 +29,7 @@ std::string scales(const char *type, const std::string &shape, size_t bytes) {
   return safetensors_file(header, std::string(bytes, '\0'));
 }
 
-Result<TensorDirectory> open(const MemoryFolder &folder) { return open_hf_tensors(folder, ScaleBlocks{}); }
+Result<TensorDirectory> open(const MemoryFolder &folder) { return open_hf_tensors(folder, QuantScheme()); }
 
 }  // namespace
 
@@ -120,9 +120,9 @@ TEST_CASE("blocks of another size, and one scale a tensor") {
   MemoryFolder folder;
   folder.files["w.safetensors"] = fp8_weight(64, 200);
   folder.files["s.safetensors"] = scales("F32", "[2,4]", 32);
-  CHECK(open_hf_tensors(folder, ScaleBlocks{32, 64}).ok());
+  CHECK(open_hf_tensors(folder, QuantScheme(ScaleBlocks{32, 64})).ok());
   folder.files["s.safetensors"] = scales("F32", "[1]", 4);
-  const auto directory = open_hf_tensors(folder, ScaleBlocks{0, 0});
+  const auto directory = open_hf_tensors(folder, QuantScheme(ScaleBlocks{0, 0}));
   REQUIRE(directory.ok());
   CHECK_EQ(directory->tensors[0].scales.block_rows, 64);
   CHECK_EQ(directory->tensors[0].scales.block_cols, 200);

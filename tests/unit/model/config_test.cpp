@@ -197,5 +197,6 @@ TEST_CASE("models outside the family are refused") {
         "config.json: rope type is 'linear', expected default or yarn");
   CHECK(refused([](HfConfig &c) { c.rope_interleave = false; }) ==
         "config.json: rope_interleave is false, expected true");
-  CHECK(refused([](HfConfig &c) { c.quant_method = "awq"; }) == "config.json: quant_method is 'awq', expected fp8");
+  CHECK(refused([](HfConfig &c) { c.quant_method = "hqq"; }) ==
+        "config.json: quant_method is 'hqq', expected fp8 or compressed-tensors or awq or gptq");
 }
