@@ -1,5 +1,5 @@
-// Writes the seeds of the fuzz targets safetensors, config, dsm, gguf and ollama:  fuzz_format_seeds FOLDER
-// Small files that between them reach every branch of the parsers' good paths.
+// Writes the seeds of the fuzz targets safetensors, config, quant_config, dsm, gguf and ollama:  fuzz_format_seeds
+// FOLDER Small files that between them reach every branch of the parsers' good paths.
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -8,6 +8,7 @@
 #include "format/dsm.h"
 #include "format/safetensors.h"
 #include "unit/format/gguf_samples.h"
+#include "unit/format/int4_samples.h"
 
 using namespace deepseam;
 
@@ -49,6 +50,27 @@ bool write_configs(const std::string &folder) {
 "rope_parameters":{"rope_type":"yarn","rope_theta":1e4,"beta_fast":32,"beta_slow":1,"mscale_all_dim":1.0},
 "quantization_config":{"quant_method":"fp8","fmt":"e4m3","activation_scheme":"dynamic","weight_block_size":[128,128]}})") &&
          write(folder + "/generation", R"({"do_sample":true,"temperature":0.3,"top_p":0.95,"eos_token_id":100001})");
+}
+
+// Configurations with a file of what they describe, and one alone.
+bool write_quant_configs(const std::string &folder) {
+  const auto config = [](const std::string &quant) { return "{\"quantization_config\":{" + quant + "}}"; };
+  const std::string awq = config(R"("quant_method":"awq","bits":4,"group_size":32,"zero_point":true,"version":"gemm")");
+  const std::string gptq = config(R"("quant_method":"gptq","bits":4,"group_size":32,"desc_act":true,"sym":false,)"
+                                  R"("checkpoint_format":"gptq","pack_dtype":"int32","dynamic":{"-:gate":{}})");
+  const std::string rows =
+      config(R"("quant_method":"compressed-tensors","format":"mixed-precision","ignore":["lm_head"],)"
+             R"("config_groups":{"a":{"format":"pack-quantized","weights":{"num_bits":4,"type":"int",)"
+             R"("strategy":"group","group_size":32,"symmetric":false,"actorder":"group"}},)"
+             R"("b":{"format":"float-quantized","input_activations":{},"weights":{"num_bits":8,)"
+             R"("type":"float","strategy":"block","block_structure":[4,6]}}})");
+  const std::string fp8 =
+      config(R"("quant_method":"fp8","fmt":"e4m3","activation_scheme":"static","ignored_layers":["x"])");
+  const std::string zero(1, '\0');
+  test::Int4Sample sample = test::Int4Sample::random(8, 32, 32, 1);
+  return write(folder + "/fp8", fp8) && write(folder + "/awq", awq + zero + test::awq_file(sample)) &&
+         write(folder + "/gptq", gptq + zero + test::gptq_file(sample, 1)) &&
+         write(folder + "/rows", rows + zero + test::rows_file(sample, true, true));
 }
 
 Status write_dsm(const std::string &path, bool whole) {
@@ -110,7 +132,8 @@ int main(int argc, char **argv) {
   if (argc != 2) return std::fprintf(stderr, "usage: fuzz_format_seeds FOLDER\n"), 2;
   const std::string folder = argv[1];
   const bool written = write_safetensors(folder + "/safetensors") && write_configs(folder + "/config") &&
-                       write_dsm(folder + "/dsm/small", false).ok() && write_dsm(folder + "/dsm/whole", true).ok() &&
-                       write_gguf(folder + "/gguf") && write_ollama(folder + "/ollama");
+                       write_quant_configs(folder + "/quant_config") && write_dsm(folder + "/dsm/small", false).ok() &&
+                       write_dsm(folder + "/dsm/whole", true).ok() && write_gguf(folder + "/gguf") &&
+                       write_ollama(folder + "/ollama");
   return written ? 0 : 1;
 }
