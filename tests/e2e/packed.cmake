@@ -11,3 +11,8 @@ endif()
 if(TARGET ds)
   ds_python_test(gguf_vocab_test SCRIPT ${CMAKE_CURRENT_LIST_DIR}/gguf_vocab_test.py LABELS e2e ARGS $<TARGET_FILE:ds>)
 endif()
+if(TARGET ds AND TARGET model_tool AND TARGET ds_backend_onednn)
+  ds_python_test(hf_quant_test SCRIPT ${CMAKE_CURRENT_LIST_DIR}/hf_quant_test.py LABELS e2e TINY
+                 ARGS $<TARGET_FILE:ds> $<TARGET_FILE:model_tool>)
+  set_tests_properties(hf_quant_test PROPERTIES TIMEOUT 1800)
+endif()
