@@ -6,7 +6,7 @@
 
 #include "base/checked.h"
 #include "base/half.h"
-#include "format/blocks.h"
+#include "format/repack.h"
 #include "format/tensor_read.h"
 
 namespace deepseam {
@@ -168,7 +168,7 @@ Status Int4Rows::load(uint64_t first_row, uint64_t n_rows) {
   return load_zeros(first_row, n_rows);
 }
 
-void Int4Rows::row_values(uint64_t row, float *out) const {
+void Int4Rows::row_values(uint64_t row, float *out) {
   const uint8_t *integers = integers_.data() + row * stride_;
   const float *scales = scales_.data() + row * groups_;
   const uint8_t *zeros = zeros_.data() + row * groups_;
@@ -180,10 +180,12 @@ void Int4Rows::row_values(uint64_t row, float *out) const {
     }
     return;
   }
-  for (uint64_t i = 0; i < inputs_; ++i) {
-    const uint32_t g = group_of_[i];
-    out[i] = scales[g] * static_cast<float>(integers[i] - zeros[g]);
-  }
+  // All sixteen numbers of each group, so that an input takes one look-up.
+  numbers_.resize(groups_ * 16);
+  for (uint64_t g = 0; g < groups_; ++g)
+    for (int q = 0; q < 16; ++q)
+      numbers_[g * 16 + static_cast<uint64_t>(q)] = scales[g] * static_cast<float>(q - zeros[g]);
+  for (uint64_t i = 0; i < inputs_; ++i) out[i] = numbers_[group_of_[i] * 16 + integers[i]];
 }
 
 Status Int4Rows::read(uint64_t first_row, uint64_t n_rows, float *out) {
@@ -240,7 +242,7 @@ Status Int4Rows::read_blocks(uint64_t first_row, uint64_t n_rows, uint8_t *out) 
         continue;
       }
       row_values(row, values.data());
-      DS_TRY(encode_rows(tensor_->dtype, values.data(), 1, inputs_, out, {tensor_->name.c_str(), first_row + i}));
+      DS_TRY(repack_numbers(values.data(), 1, inputs_, out, {tensor_->name.c_str(), first_row + i}));
     }
     first_row += count;
     n_rows -= count;

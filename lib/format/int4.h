@@ -34,7 +34,7 @@ class Int4Rows {
   Status load_scales(uint64_t first_row, uint64_t n_rows);
   Status load_zeros(uint64_t first_row, uint64_t n_rows);
   Status put_row(uint64_t row, uint64_t name, uint8_t *out) const;
-  void row_values(uint64_t row, float *out) const;
+  void row_values(uint64_t row, float *out);
   uint64_t group_at(uint64_t input) const { return group_of_.empty() ? input / int4_->group : group_of_[input]; }
 
   const TensorDirectory *directory_;
@@ -47,6 +47,7 @@ class Int4Rows {
   std::vector<float> scales_;      // [rows, groups]
   std::vector<uint8_t> zeros_;     // [rows, groups]
   std::vector<uint8_t> raw_;
+  std::vector<float> numbers_;  // [groups, 16] of one row
 };
 
 }  // namespace deepseam

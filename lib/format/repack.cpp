@@ -146,4 +146,15 @@ Status repack_rows(DType from, const uint8_t *in, uint64_t n_rows, uint64_t cols
   return {};
 }
 
+Status repack_numbers(const float *rows, uint64_t n_rows, uint64_t cols, uint8_t *out, const RowsName &name) {
+  for (uint64_t row = 0; row < n_rows; ++row)
+    for (uint64_t col = 0; col < cols; col += kGroup, out += kQ8Bytes) {
+      const float *x = rows + row * cols + col;
+      float last[kGroup] = {};
+      if (cols - col < kGroup) std::memcpy(last, x, (cols - col) * sizeof(float)), x = last;
+      if (!put_numbers(x, out)) return refuse(DType::kQ8_0, name, row, col);
+    }
+  return {};
+}
+
 }  // namespace deepseam

@@ -19,4 +19,8 @@ namespace deepseam {
 // is copied. DS_E_FORMAT names a number that is not finite, or beyond what the format holds.
 Status repack_rows(DType from, const uint8_t *in, uint64_t n_rows, uint64_t cols, uint8_t *out, const RowsName &name);
 
+// rows[n_rows * cols] to Q8_0, out[n_rows * row_bytes(kQ8_0, cols)]: each 32 rounded to 255 levels of their largest,
+// without the search for an exact scale that encode_rows makes. Fails as repack_rows does.
+Status repack_numbers(const float *rows, uint64_t n_rows, uint64_t cols, uint8_t *out, const RowsName &name);
+
 }  // namespace deepseam

@@ -83,7 +83,7 @@ Status WeightRows::repack_part(uint64_t index, uint64_t first_row, uint64_t n_ro
     rows_.resize(n_rows * cols);
     DS_TRY_VALUE(RowReader * rows, reader(index));
     DS_TRY(rows->read(first_row, n_rows, rows_.data()));
-    return encode_rows(binding_->compute(), rows_.data(), n_rows, cols, out, name);
+    return repack_numbers(rows_.data(), n_rows, cols, out, name);
   }
   if (part.int4) {
     DS_TRY_VALUE(RowReader * rows, reader(index));
