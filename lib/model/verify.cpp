@@ -75,6 +75,10 @@ class Verification {
       slot->rows.resize(pieces[i].n_rows * tensor.cols());
       DS_TRY_VALUE(RowReader reader, RowReader::open(files_.tensors, tensor));
       DS_TRY(reader.read(pieces[i].first_row, pieces[i].n_rows, slot->rows.data()));
+      if (tensor.int4) {  // whether they can be loaded, too
+        slot->bytes.resize(pieces[i].n_rows * row_bytes(tensor.dtype, tensor.cols()));
+        DS_TRY(reader.read_blocks(pieces[i].first_row, pieces[i].n_rows, slot->bytes.data()));
+      }
       const uint64_t bad = first_not_finite(slot->rows.data(), slot->rows.size());
       if (bad == slot->rows.size()) return {};
       return fail(DS_E_FORMAT, "verify", "%s: tensor '%s', row %llu, column %llu: the number is NaN or infinite",

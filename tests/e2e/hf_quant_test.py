@@ -122,6 +122,36 @@ class Case:
         return good and verify["ok"] == 1 and verify["findings"] in (0, []) and bool(verify["notes"]) == notes
 
 
+def put(folder, name, index, value):
+    """Writes over one number of a tensor."""
+    path = folder / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    size = int.from_bytes(data[:8], "little")
+    entry = json.loads(data[8:8 + size])[name]
+    width = {"I32": 4, "F16": 2}[entry["dtype"]]
+    at = 8 + size + entry["data_offsets"][0] + width * index
+    data[at:at + width] = value.to_bytes(width, "little")
+    path.write_bytes(data)
+
+
+def check_damage(case, folder):
+    """What loading refuses, verifying finds, in the same words."""
+    failed, module = 0, "model.layers.1.self_attn.o_proj"
+    damages = (("gptq-sym", ".qzeros", 0, 0x77777776, "the zero is 7, expected 8"), ("gptq-act", ".g_idx", 3, 99, "input 3 is of group 99, expected 0 to 1"),
+               ("gptq-g128", ".g_idx", 3, 1, "input 3 is of group 1, expected 0"), ("awq-g128", ".scales", 2, 0x7c00, "is not finite"))
+    for kind, tensor, index, value, sentence in damages:
+        model = folder / kind
+        hf_quant_files.write(model, case.raw, case.tensors, kind)
+        put(model, module + tensor, index, value)
+        found = json.loads(subprocess.run([DS, "verify", "--model", model, "--json"], stdout=subprocess.PIPE).stdout)
+        refused = subprocess.run([DS, "logits", "--model", model, "--ids", "5", "--out", folder / "x.npy"], stderr=subprocess.PIPE)
+        good = found["ok"] == 0 and sentence in json.dumps(found) and module in json.dumps(found)
+        good &= refused.returncode == 1 and sentence in refused.stderr.decode() and module in refused.stderr.decode()
+        print("ok    " if good else f"FAILED {found} {refused.stderr.decode()}", "damaged", kind, tensor, flush=True)
+        failed += not good
+    return failed
+
+
 def main():
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -132,6 +162,7 @@ def main():
             failed += cases["lite-256"].judge(kind)
         for kind in ("ct-fp8-channel", "awq-g64", "gptq-g128", "gptq-act", "ct-int4-asym"):
             failed += cases["v3-256"].judge(kind)
+        failed += check_damage(cases["lite-256"], Path(folder))
         failed += cases["lite-256"].judge("awq-g128", ("kv_b_proj", "q_proj"), shards=3)
         failed += cases["v3-256"].judge("gptq-sym", ("kv_b_proj", "q_a_proj"), shards=2)
     for name in ("lite", "v3"):  # rows that are no multiple of a group or a block
