@@ -71,15 +71,16 @@ Status Int4Rows::read_groups() {
   group_of_.resize(inputs_);
   DS_TRY(read_range(*directory_, int4_->group_of, 0,
                     {reinterpret_cast<uint8_t *>(group_of_.data()), inputs_ * sizeof(uint32_t)}));
+  const std::string name = int4_->name + (int4_->order == Int4Groups::Order::kRows ? ".weight_g_idx" : ".g_idx");
   for (uint64_t i = 0; i < inputs_; ++i) {
     if (group_of_[i] >= groups_)
-      return fail(DS_E_FORMAT, "format", "tensor '%s.g_idx': input %llu is of group %d, expected 0 to %llu",
-                  int4_->name.c_str(), static_cast<unsigned long long>(i), static_cast<int>(group_of_[i]),
+      return fail(DS_E_FORMAT, "format", "tensor '%s': input %llu is of group %d, expected 0 to %llu", name.c_str(),
+                  static_cast<unsigned long long>(i), static_cast<int>(group_of_[i]),
                   static_cast<unsigned long long>(groups_ - 1));
     if (!int4_->scattered && group_of_[i] != i / int4_->group)
       return fail(DS_E_FORMAT, "format",
-                  "tensor '%s.g_idx': input %llu is of group %u, expected %llu, as the configuration has no act order",
-                  int4_->name.c_str(), static_cast<unsigned long long>(i), group_of_[i],
+                  "tensor '%s': input %llu is of group %u, expected %llu, as the configuration has no act order",
+                  name.c_str(), static_cast<unsigned long long>(i), group_of_[i],
                   static_cast<unsigned long long>(i / int4_->group));
   }
   if (!int4_->scattered) group_of_.clear();

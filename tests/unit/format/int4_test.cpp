@@ -187,6 +187,8 @@ TEST_CASE("groups that do not exist, or that are scattered where nothing says so
   const TensorDirectory directory = opened(test::gptq_file(s, 1), int4(QuantMethod::kGptq, s, false, false, 1));
   CHECK_FAILS(RowReader::open(directory, directory.tensors[0]), DS_E_FORMAT,
               "input 5 is of group 1, expected 0, as the configuration has no act order");
+  const TensorDirectory rows = opened(test::rows_file(s, true, true), int4(QuantMethod::kCompressed, s));
+  CHECK_FAILS(RowReader::open(rows, rows.tensors[0]), DS_E_FORMAT, "'m.weight_g_idx': input 5 is of group 1");
 }
 
 TEST_CASE("scales that are not finite, or beyond binary16 with their zero") {
