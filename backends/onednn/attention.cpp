@@ -54,7 +54,7 @@ void prepare_rows(const Attention &a, const float *norm) {
 bool expands(const Attention &a, const Segment &segment) {
   if (!a.expanded || segment.n < kExpandedRows) return false;
   for (uint32_t r = segment.first; r < segment.first + segment.n; ++r)
-    if (a.run.rows[r].ancestors || a.run.lora(r, 3)) return false;
+    if (a.run.rows[r].ancestors) return false;
   return true;
 }
 

@@ -67,6 +67,22 @@ Buffers buffers(const MlaShape &s, const Sizes &n, uint32_t width, std::byte *ba
   return b;
 }
 
+// Rows [first, first + n) of a low-rank delta of kv_b, added to their panels: [tiles(n)][R][16].
+void add_delta(const sdk::Lora &lora, uint64_t first, uint64_t n, float *panels) {
+  std::vector<float> turned(lora.rank * kLanes);  // scale * B, a row a lane
+  for (uint64_t tile = 0; tile < tiles(n); ++tile) {
+    const uint64_t lanes = std::min<uint64_t>(kLanes, n - tile * kLanes);
+    std::fill(turned.begin(), turned.end(), 0.0f);
+    for (uint64_t lane = 0; lane < lanes; ++lane)
+      for (uint32_t k = 0; k < lora.rank; ++k)
+        turned[k * kLanes + lane] = lora.scale * lora.b[(first + tile * kLanes + lane) * lora.rank + k];
+    for (uint64_t r = 0; r < lora.in; ++r, panels += kLanes)
+      for (uint32_t k = 0; k < lora.rank; ++k)
+        for (uint64_t lane = 0; lane < kLanes; ++lane)
+          panels[lane] += turned[k * kLanes + lane] * lora.a[k * lora.in + r];
+  }
+}
+
 // Heads [first_head, first_head + n_heads) of some rows of one sequence.
 struct Heads {
   const Attention &a;
@@ -103,11 +119,14 @@ struct Heads {
     }
   }
 
+  // The rows' adapter, which is that of their sequence, is added to the panels: what is expanded is that of the sum.
   void unpack(uint64_t head, bool key) const {
-    if (key)
-      unpack_panels(a.kv_b.key(first_head + head), true, b.key_panels + head * size.key_panels);
-    else
-      unpack_panels(a.kv_b.value(first_head + head), false, b.value_panels + head * size.value_panels);
+    const MlaShape &s = shape();
+    float *panels = key ? b.key_panels + head * size.key_panels : b.value_panels + head * size.value_panels;
+    unpack_panels(key ? a.kv_b.key(first_head + head) : a.kv_b.value(first_head + head), key, panels);
+    const sdk::Lora *lora = a.run.lora(rows.first, 3);
+    const uint64_t first = (first_head + head) * (s.nope + s.value);
+    if (lora) add_delta(*lora, key ? first : first + s.nope, key ? s.nope : s.value, panels);
   }
 
   // Keys and values of KV rows [at + from, at + from + n) for heads [begin, end).

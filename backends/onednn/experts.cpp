@@ -143,12 +143,14 @@ struct Stacked {
   template <class XRow>
   void add_deltas(size_t input, const Matrix &w, Rows x, const XRow &x_row, float *y) {
     const uint32_t k = static_cast<uint32_t>(run.plan.input_cols(1));
-    for (const Group &group : sorted.groups)
-      for (uint32_t at = group.begin; at < group.end; ++at) {
+    run.tasks.parallel(static_cast<uint32_t>(sorted.groups.size()), [&](uint32_t g) {
+      const Group &group = sorted.groups[g];
+      for (uint32_t at = group.begin; at < group.end && !run.tasks.cancelled(); ++at) {
         const uint32_t pair = sorted.pairs[at];
         if (const sdk::Lora *lora = run.lora(run.first_row + offset + pair / k, input, group.expert))
           add_lora(*machine.kernels, *lora, x[x_row(pair)], y + pair * w.rows);
       }
+    });
   }
 
   uint32_t offset = 0;  // first row of this part, from run.first_row
@@ -156,8 +158,9 @@ struct Stacked {
 
 void add_row_deltas(sdk::RunContext &run, const Kernels &kernels, uint32_t first, uint32_t n, size_t input, Rows x,
                     float *y, uint64_t out) {
-  for (uint32_t i = 0; i < n; ++i)
+  run.tasks.parallel(n, [&](uint32_t i) {
     if (const sdk::Lora *lora = run.lora(first + i, input)) add_lora(kernels, *lora, x[i], y + i * out);
+  });
 }
 
 // The shared experts: a dense gated layer over all rows.
