@@ -134,23 +134,27 @@ DS_API ds_status DS_CALL ds_model_open_start(ds_runtime *runtime, const ds_model
  * "weights.stored_bytes", "weights.repacked_bytes" (as "bytes.…" of ds_model_plan),
  * "kv.bytes_per_token", "tokens.bos", "tokens.eos", "fim", "chat_template", "load_ms"; "card", if the file has one.
  * With DS_MODEL_NO_WEIGHTS there is no "fingerprint" of a folder, and what a backend decides is there if one was found.
- * Counts since the open: "engine.steps", ".rows", ".step_ns"; with the option "profile" "profile.OP_ns" for every op.
- * [any-thread] */
+ * "adapters": how many are loaded. Counts since the open: "engine.steps", ".rows", ".step_ns"; with the option
+ * "profile" "profile.OP_ns" for every op. [any-thread] */
 DS_API ds_status DS_CALL ds_model_info(ds_model *model, ds_info **info, ds_error *error);
 /* [any-thread, callback-safe] */
 DS_API void DS_CALL ds_model_release(ds_model *model);
-/* Loads a low-rank adapter (a PEFT folder) for use in ds_params. Errors: file range, UNSUPPORTED. [any-thread] */
+/* Loads a low-rank adapter for use in ds_params and ds_eval_input: a PEFT folder with adapter_config.json and
+ * adapter_model.safetensors, as a path or the host's own files. Up to 256 beside a model, ranks up to 512. Prefixes are
+ * shared between adapters of equal values only. Errors: file range (MODEL: it is for another model), UNSUPPORTED (what
+ * is not computed, by its field), MEMORY. [any-thread] */
 DS_API ds_status DS_CALL ds_model_adapter_load(ds_model *model, const ds_source *source, ds_model_adapter **adapter,
                                                ds_error *error);
-/* [any-thread, callback-safe] */
+/* Requests that run with it go on. [any-thread, callback-safe] */
 DS_API void DS_CALL ds_model_adapter_release(ds_model_adapter *adapter);
 /* Writes a model as one .dsm file. Option keys, all texts:
  *   "keep"  "TYPE=NAME,NAME…": these weights get TYPE instead of weight_type. May be given several times, the last one
  *           that names a weight wins. A name is a weight ("layers.3.o", "embed"), a kind ("o", "experts.down"), or a
  *           group: "attention", "dense", "shared", "experts", "vocabulary". Norms and routers stay f32.
  *   "card"  text about the model, kept in the file; default: the source's. ds_model_info has it.
+ *   "adapter"  the path of a low-rank adapter's folder (ds_model_adapter_load), which is added to the weights.
  *   "form"  "dsm", or "hf": path is an existing folder, which gets config.json and model.safetensors in f32, the very
- *           numbers that a quantised model multiplies with. No tokenizer; takes no type and no other option.
+ *           numbers that a quantised model multiplies with. No tokenizer; takes no type and no option but "adapter".
  * Errors: ARGUMENT (a name that names nothing), file range, CANCELLED, STOPPED. [any-thread] */
 DS_API ds_status DS_CALL ds_model_pack(ds_runtime *runtime, const ds_pack_options *options, ds_error *error);
 /* Writes a model of a known shape with random weights. Errors: as pack. [any-thread] */

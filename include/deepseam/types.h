@@ -93,9 +93,8 @@ typedef struct ds_allocator {
 typedef void(DS_CALL *ds_task_fn)(void *task_data, uint32_t index);
 #define DS_TASKS_CONCURRENT 1u /* `width` tasks of one run really run at the same time, so that they may meet */
 
-/* The host's threads. run calls task(task_data, i) for every i < n, in any order, and returns when all are done;
- * several threads may call run at once. Tasks need 64 KiB of stack. Without DS_TASKS_CONCURRENT one thread may run them
- * all. */
+/* The host's threads. run calls task(task_data, i) for all i < n in any order, and returns when all are done; several
+ * threads may call run at once. Tasks need 64 KiB of stack. Without DS_TASKS_CONCURRENT one thread may run all. */
 typedef struct ds_task_runner {
   uint32_t struct_size;
   uint32_t flags; /* DS_TASKS_* */
@@ -328,6 +327,7 @@ typedef struct ds_eval_input {
   uint64_t capacity; /* floats in logits */
   ds_text cache_salt;
   ds_cancel *cancel;
+  ds_model_adapter *adapter; /* NULL: none */
 } ds_eval_input;
 
 typedef struct ds_eval_output {
@@ -494,7 +494,7 @@ typedef struct ds_params {
   uint64_t n_stops;
   const uint32_t *stop_ids; /* besides the model's own */
   uint64_t n_stop_ids;
-  ds_model_adapter *adapter; /* NULL: none */
+  ds_model_adapter *adapter; /* of the session's model; NULL: none */
   ds_text cache_salt;        /* prefixes are shared only under the same salt; empty: the common one */
   ds_cancel *cancel;         /* NULL: none */
   ds_text_fn on_text;

@@ -60,6 +60,21 @@ Status open_start(ds_runtime *runtime, const ds_model_options *options, const ds
   return Status();
 }
 
+// The files are read here and not again: a host's own are given back when this returns.
+Status load_adapter(ds_model *model, const ds_source *source, ds_model_adapter **adapter) {
+  DS_TRY(prepare_handle(adapter, "adapter"));
+  const Pinned<ModelObject> object(model);
+  DS_TRY(usable(object));
+  HostUsers users;
+  session::ModelSource from;
+  DS_TRY(read_source(source, &users, &from));
+  auto loaded = std::make_unique<AdapterObject>();
+  DS_TRY_VALUE(loaded->adapter, session::Adapter::load(object->model, from));
+  DS_TRY(publish(std::move(loaded), adapter));
+  users.arm();
+  return Status();
+}
+
 }  // namespace
 
 ds_status ds_model_plan(ds_runtime *runtime, const ds_model_options *options, ds_info **info, ds_error *error) {
@@ -87,13 +102,7 @@ ds_status ds_model_info(ds_model *model, ds_info **info, ds_error *error) {
 void ds_model_release(ds_model *model) { handle_release(model, HandleKind::kModel); }
 
 ds_status ds_model_adapter_load(ds_model *model, const ds_source *source, ds_model_adapter **adapter, ds_error *error) {
-  return blocking_entry(error, [&]() -> Status {
-    DS_TRY(prepare_handle(adapter, "adapter"));
-    const Pinned<ModelObject> object(model);
-    DS_TRY(usable(object));
-    if (!source) return fail(DS_E_ARGUMENT, "capi", "source is NULL");
-    return fail(DS_E_UNSUPPORTED, "capi", "this library reads no adapter files");
-  });
+  return blocking_entry(error, [&] { return load_adapter(model, source, adapter); });
 }
 
 void ds_model_adapter_release(ds_model_adapter *adapter) { handle_release(adapter, HandleKind::kAdapter); }

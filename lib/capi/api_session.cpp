@@ -41,6 +41,7 @@ Status eval(ds_session *session, const ds_eval_input *given, ds_eval_output *out
   DS_TRY(read_text(input.cache_salt, "ds_eval_input.cache_salt", &salt));
   request.salt = salt;
   DS_TRY(read_cancel(input.cancel, &request.cancel));
+  DS_TRY(read_adapter(input.adapter, &request.adapter));
   DS_TRY_VALUE(const session::EvalResult result, object->session->eval(request));
   ds_eval_output record{};
   record.logits = result.logits;

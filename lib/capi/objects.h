@@ -12,6 +12,7 @@
 #include "capi/host.h"
 #include "capi/info.h"
 #include "capi/log_ring.h"
+#include "session/adapter.h"
 #include "session/job.h"
 #include "session/model.h"
 #include "session/runtime_state.h"
@@ -53,6 +54,15 @@ struct ResultObject final : Object {
   std::unique_ptr<session::ResultData> data;
 };
 
+struct AdapterObject final : Object, session::Retirable {
+  static constexpr HandleKind kKind = HandleKind::kAdapter;
+  std::shared_ptr<session::Adapter> adapter;
+  void retire() noexcept override {
+    const std::shared_ptr<session::Service> service = adapter->model()->runtime()->service();
+    service->retire(this);
+  }
+};
+
 struct CancelObject final : Object {
   static constexpr HandleKind kKind = HandleKind::kCancel;
   std::shared_ptr<CancelWord> word = std::make_shared<CancelWord>();
@@ -76,6 +86,10 @@ inline Status usable(const Pinned<ModelObject> &model) {
 inline Status usable(const Pinned<SessionObject> &session) {
   DS_TRY(session.status());
   return session->session->model()->runtime()->check_open();
+}
+inline Status usable(const Pinned<AdapterObject> &adapter) {
+  DS_TRY(adapter.status());
+  return adapter->adapter->model()->runtime()->check_open();
 }
 inline Status usable(const Pinned<CacheObject> &cache) {
   DS_TRY(cache.status());

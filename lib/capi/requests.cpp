@@ -190,6 +190,14 @@ Status read_cancel(ds_cancel *cancel, std::shared_ptr<const CancelWord> *word) {
   return Status();
 }
 
+Status read_adapter(ds_model_adapter *adapter, std::shared_ptr<const session::Adapter> *into) {
+  if (!adapter) return Status();
+  const Pinned<AdapterObject> object(adapter);
+  DS_TRY(usable(object));
+  *into = object->adapter;
+  return Status();
+}
+
 session::ProgressFunction progress_function(ds_progress_fn progress, void *user) {
   if (!progress) return nullptr;
   return [progress, user](const session::Progress &now) {
@@ -301,12 +309,8 @@ Status read_params(const ds_params *given, GenerateRequest *into) {
   DS_TRY(check_flags(from.flags, kFlags, "ds_params.flags"));
   DS_TRY(check_sampling(from));
   DS_TRY(unknown_options(from.options, from.n_options));
-  if (from.adapter) {
-    ds_status why;
-    if (handle_pin(from.adapter, HandleKind::kAdapter, &why)) handle_unpin(from.adapter);
-    return handle_failure(why, HandleKind::kAdapter, false);
-  }
   session::GenerateOptions &to = into->options;
+  DS_TRY(read_adapter(from.adapter, &to.adapter));
   copy_sampling(from, &to.sampling);
   DS_TRY(copy_lists(from, &to));
   to.n_choices = into->n_choices = from.n_choices ? from.n_choices : 1;

@@ -27,6 +27,8 @@ Status read_options(const ds_option *options, uint64_t n,
 // NULL gives an empty pointer.
 Status read_cancel(ds_cancel *cancel, std::shared_ptr<const CancelWord> *word);
 
+Status read_adapter(ds_model_adapter *adapter, std::shared_ptr<const session::Adapter> *into);  // the same
+
 // `source` is needed. Host files are opened here as far as needed to know whether they are one file or a folder.
 Status read_source(const ds_source *source, HostUsers *users, session::ModelSource *into);
 

@@ -53,8 +53,8 @@ Status write_text(const std::string &path, const std::string &text) {
   return file.commit();
 }
 
-Status write_tensors(const ModelFiles &source, const std::vector<Exported> &tensors, const std::string &path,
-                     const WorkOptions &work) {
+Status write_tensors(const ModelFiles &source, const std::vector<Exported> &tensors, const Adapter *adapter,
+                     const std::string &path, const WorkOptions &work) {
   std::vector<TensorInfo> infos;
   std::vector<RowRange> pieces;
   uint64_t total = 0, done = 0, largest = 0;
@@ -71,7 +71,10 @@ Status write_tensors(const ModelFiles &source, const std::vector<Exported> &tens
     const Exported &tensor = tensors[pieces[i].part];
     slot->rows.resize(pieces[i].n_rows * tensor.info.cols());
     DS_TRY_VALUE(WeightRows reader, WeightRows::open(source.tensors, *tensor.from));
-    return reader.read_multiplied(tensor.first_row + pieces[i].first_row, pieces[i].n_rows, slot->rows.data());
+    const uint64_t first = tensor.first_row + pieces[i].first_row;
+    DS_TRY(reader.read_multiplied(first, pieces[i].n_rows, slot->rows.data()));
+    if (adapter) adapter->add_to(tensor.from->spec.role, first, pieces[i].n_rows, slot->rows.data());
+    return {};
   };
   const auto use = [&](uint64_t, const WorkSlot &slot) -> Status {
     const uint64_t bytes = slot.rows.size() * sizeof(float);
@@ -85,10 +88,10 @@ Status write_tensors(const ModelFiles &source, const std::vector<Exported> &tens
 
 }  // namespace
 
-Status export_hf(const ModelFiles &source, const std::string &folder, const WorkOptions &work) {
+Status export_hf(const ModelFiles &source, const std::string &folder, const WorkOptions &work, const Adapter *adapter) {
   DS_TRY_VALUE(const Config config, make_config(source.config, source.path));
   DS_TRY_VALUE(const WeightMap weights, bind_weights(config, source.tensors, source.path));
-  DS_TRY(write_tensors(source, exported_tensors(config, weights), folder + "/model.safetensors", work));
+  DS_TRY(write_tensors(source, exported_tensors(config, weights), adapter, folder + "/model.safetensors", work));
   HfConfig stated = source.config;
   stated.torch_dtype = "float32";
   stated.quant_method.reset();

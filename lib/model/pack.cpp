@@ -29,12 +29,16 @@ Target target_of(const WeightBinding &weight, const PackOptions &options) {
   target.dtype = packed_dtype(weight.spec, options.type, options.exceptions);
   const bool keep = target.dtype == DType::kNone;  // as the source has it
   if (keep) target.dtype = weight.dtype;           // its very blocks, also of formats that only files hold
+  const bool merged = options.adapter && options.adapter->changes(weight.spec.role);
+  const bool only_read =
+      weight.is_int4() || weight.dtype == DType::kQ4_1 || compute_dtype(weight.dtype) != weight.dtype;
+  if (keep && merged && only_read) target.dtype = DType::kQ8_0;
   if (target.dtype == DType::kF8E4M3) {
     target.block_rows = keep ? first.scales.block_rows : kFp8Block;
     target.block_cols = keep ? first.scales.block_cols : kFp8Block;
   }
-  target.unpack = keep && weight.is_int4();
-  target.copy = !weight.absorbed && !weight.is_int4() && target.dtype == weight.dtype &&
+  target.unpack = keep && weight.is_int4() && !merged;
+  target.copy = !merged && !weight.absorbed && !weight.is_int4() && target.dtype == weight.dtype &&
                 (!first.has_scales ||
                  (first.scales.block_rows == target.block_rows && first.scales.block_cols == target.block_cols)) &&
                 (target.block_rows == 0) == !first.has_scales;
@@ -97,6 +101,8 @@ class Packer {
     const uint64_t before = weight.absorbed ? 0 : piece.part * part.rows();
     if (target.unpack) return reader.read_computed(before + piece.first_row, piece.n_rows, slot->bytes.data());
     DS_TRY(reader.read(before + piece.first_row, piece.n_rows, slot->rows.data()));
+    if (options_.adapter)
+      options_.adapter->add_to(weight.spec.role, before + piece.first_row, piece.n_rows, slot->rows.data());
     if (!target.block_rows)
       return encode_rows(target.dtype, slot->rows.data(), piece.n_rows, cols, slot->bytes.data(), name);
     const uint64_t block_rows = (piece.n_rows + target.block_rows - 1) / target.block_rows;

@@ -2,11 +2,13 @@
 // safetensors, for whoever wants to look at the weights that a quantised model really multiplies with.
 //
 // Both stream: rows are read, converted in parallel and written in order, so memory stays at a few MiB per thread.
-// A format that the source already has is copied, not converted.
+// A format that the source already has is copied, not converted, but for weights that an adapter changes: those are
+// rounded once from the sum, and to q8 where the source's format is only read.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include "base/status.h"
 #include "base/task_runner.h"
 #include "format/open_model.h"
+#include "model/adapter.h"
 #include "model/recipe.h"
 
 namespace deepseam::model {
@@ -29,8 +32,9 @@ struct WorkOptions {
 struct PackOptions {
   PackType type = PackType::kSource;
   std::vector<PackException> exceptions;
-  std::string tokenizer_blob;  // of lib/text; empty: the model will have no tokenizer
-  std::string card;            // text about the model; empty: the source's, if it has one
+  std::string tokenizer_blob;              // of lib/text; empty: the model will have no tokenizer
+  std::string card;                        // text about the model; empty: the source's, if it has one
+  std::shared_ptr<const Adapter> adapter;  // added to the weights; nullptr: none
   WorkOptions work;
 };
 
@@ -39,6 +43,7 @@ struct PackOptions {
 Status pack_model(const ModelFiles &source, const std::string &path, const PackOptions &options);
 
 // Writes config.json and model.safetensors with all weights as f32 into an existing folder.
-Status export_hf(const ModelFiles &source, const std::string &folder, const WorkOptions &work);
+Status export_hf(const ModelFiles &source, const std::string &folder, const WorkOptions &work,
+                 const Adapter *adapter = nullptr);
 
 }  // namespace deepseam::model

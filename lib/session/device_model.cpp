@@ -159,6 +159,8 @@ runtime::PlanOptions layout_options(const dsb_plan_options &from) {
   to.max_seqs = from.max_seqs;
   to.max_blocks_per_seq = from.max_blocks_per_seq;
   to.max_logit_rows = from.max_logit_rows;
+  to.max_adapters = from.max_adapters;
+  to.max_lora_rank = from.max_lora_rank;
   to.kv_format = from.kv_format;
   to.block_tokens = from.block_tokens;
   return to;
@@ -251,6 +253,7 @@ Result<std::unique_ptr<DeviceModel>> load_device_model(RuntimeState &runtime, co
   DS_TRY(watch.check());
   watch.tell(Stage::kCompile, 0, 1);
   DS_TRY_VALUE(made->program, runtime::Program::compile(made->layout, made->device, std::move(weights)));
+  made->adapters = std::make_shared<AdapterSlots>(made->program, model.plan.options.max_adapters);
   DS_TRY_VALUE(made->pool, runtime::Pool::create(made->device, pool_shape(model)));
   DS_TRY_VALUE(made->executor, runtime::Executor::create({made->program}, model.plan.options.max_rows, 1,
                                                          static_cast<uint32_t>(model.config.hidden_size)));

@@ -10,6 +10,7 @@
 #include "base/task_runner.h"
 #include "runtime/executor.h"
 #include "runtime/pool.h"
+#include "session/adapter_slots.h"
 #include "session/plan.h"
 
 namespace deepseam::session {
@@ -18,9 +19,13 @@ class RuntimeState;
 
 // Members in the order of making: destroyed in the opposite one, children before parents.
 struct DeviceModel {
+  ~DeviceModel() {
+    if (adapters) adapters->close();  // others hold a share of it
+  }
   std::shared_ptr<runtime::Device> device;
   std::shared_ptr<runtime::Layout> layout;
   std::shared_ptr<runtime::Program> program;
+  std::shared_ptr<AdapterSlots> adapters;
   std::shared_ptr<runtime::Pool> pool;
   std::shared_ptr<runtime::Executor> executor;
   std::unique_ptr<runtime::StepCancel> cancel;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "session/adapter.h"
 #include "session/engine_state.h"
 #include "session/job_feed.h"
 #include "session/model.h"
@@ -89,6 +90,7 @@ bool EngineState::add_unit(Work &work, Branch &branch, uint32_t rows) {
     draft.n_top = std::max(draft.n_top, work.options.n_logprobs);
   }
   add_seq(branch, branch.mask.empty() ? nullptr : branch.mask.data());
+  if (work.options.adapter) draft.seqs.back().adapter_slot = work.options.adapter->slot();
   if (std::ranges::find(draft.jobs, work.job.get()) == draft.jobs.end()) draft.jobs.push_back(work.job.get());
   return true;
 }

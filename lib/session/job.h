@@ -25,6 +25,7 @@
 
 namespace deepseam::session {
 
+class Adapter;
 class Model;
 class Session;
 class Engine;
@@ -87,6 +88,7 @@ struct GenerateOptions {
   std::vector<std::string> stops;
   std::vector<uint32_t> stop_ids;  // besides the prompt's own
   std::string salt;
+  std::shared_ptr<const Adapter> adapter;  // of the same model; nullptr: none
   bool prefill_only = false, no_store = false, no_reuse = false, ignore_end = false;
   std::shared_ptr<const CancelWord> cancel;
   JobCallbacks callbacks;

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/own_thread.h"
+#include "session/adapter_slots.h"
 #include "session/device_model.h"
 #include "session/engine.h"
 #include "session/job_feed.h"
@@ -57,6 +58,7 @@ Status Model::load(const OpenOptions &options) {
   cache_ = options.cache ? options.cache : std::make_shared<kv::Cache>(kv::CacheOptions{});
   cache_->attach(store_);
   source_alive_ = options.source_alive;
+  adapters_ = device->adapters;
   DS_TRY_VALUE(engine_, Engine::start(runtime_->service(), std::move(device), store_));
   load_ms_ = static_cast<double>(now_ns() - start) * 1e-6;
   return {};
@@ -163,6 +165,7 @@ Facts Model::facts() const {
   facts.add("fim", uint64_t{tokenizer && tokenizer->role(text::Role::kFimHole) != text::kNoToken});
   facts.add("chat_template", std::string(tokenizer ? family_text(tokenizer->chat_family()) : ""));
   facts.add("load_ms", load_ms_);
+  if (adapters_) facts.add("adapters", uint64_t{adapters_->n_loaded()});
   if (engine_) {
     const EngineFacts engine = engine_->facts();
     facts.add("engine.steps", engine.steps);

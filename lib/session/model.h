@@ -21,6 +21,7 @@
 
 namespace deepseam::session {
 
+class AdapterSlots;
 class Engine;
 struct DeviceModel;  // device_model.h: layout, weights, program, pool
 
@@ -47,7 +48,8 @@ class Model : public Retirable, public std::enable_shared_from_this<Model> {
   const std::shared_ptr<kv::KvStore> &store() const { return store_; }
   const std::shared_ptr<kv::Cache> &cache() const { return cache_; }
   const std::shared_ptr<Engine> &engine() const { return engine_; }
-  Facts facts() const;  // keys of ds_model_info
+  const std::shared_ptr<AdapterSlots> &adapters() const { return adapters_; }  // nullptr with no_weights
+  Facts facts() const;                                                         // keys of ds_model_info
 
   // Ends the engine and frees the device; afterwards the model answers DS_E_SHUT_DOWN. False if the engine did not end
   // before the deadline.
@@ -70,6 +72,7 @@ class Model : public Retirable, public std::enable_shared_from_this<Model> {
   double load_ms_ = 0;
   std::shared_ptr<kv::Cache> cache_;
   std::shared_ptr<kv::KvStore> store_;
+  std::shared_ptr<AdapterSlots> adapters_;
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<void> source_alive_;
 };

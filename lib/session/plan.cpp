@@ -9,6 +9,7 @@
 #include "runtime/layout.h"
 #include "runtime/pool.h"
 #include "runtime/registry.h"
+#include "session/adapter_slots.h"
 #include "session/machine.h"
 #include "session/runtime_state.h"
 #include "session/vocabulary.h"
@@ -80,6 +81,8 @@ runtime::PlanOptions plan_options(const OpenOptions &options, const Candidate &c
   plan.max_blocks_per_seq = (context + options.block_tokens - 1) / options.block_tokens;
   plan.max_logit_rows = std::max(plan.max_seqs, std::min(plan.max_rows, kMostLogitRows));
   plan.block_tokens = options.block_tokens;
+  if (candidate.backend->features() & DSB_FEATURE_ADAPTERS)
+    plan.max_adapters = kMostAdapters, plan.max_lora_rank = kMostLoraRank;
   plan.kv_format = options.kv_format;
   if (!plan.kv_format) plan.kv_format = candidate.device.kind == DSB_DEVICE_GPU ? DSB_KV_BF16 : DSB_KV_F32;
   return plan;
@@ -191,6 +194,8 @@ void copy_options(const runtime::PlanOptions &from, dsb_plan_options *to) {
   to->max_seqs = from.max_seqs;
   to->max_blocks_per_seq = from.max_blocks_per_seq;
   to->max_logit_rows = from.max_logit_rows;
+  to->max_adapters = from.max_adapters;
+  to->max_lora_rank = from.max_lora_rank;
   to->kv_format = from.kv_format;
   to->block_tokens = from.block_tokens;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "session/adapter.h"
 #include "session/engine.h"
 #include "session/job_feed.h"
 #include "session/model.h"
@@ -32,6 +33,17 @@ Status check_ids(const char *what, std::span<const uint32_t> ids, uint32_t n_voc
   for (size_t i = 0; i < ids.size(); ++i)
     if (ids[i] >= n_vocab)
       return fail(DS_E_ARGUMENT, "session", "%s %zu is %u, and the vocabulary has %u tokens", what, i, ids[i], n_vocab);
+  return {};
+}
+
+// What a request's prefixes are found by.
+Status set_identity(const Model &model, const std::string &salt, const std::shared_ptr<const Adapter> &adapter,
+                    kv::Identity *identity) {
+  if (adapter && adapter->model().get() != &model)
+    return fail(DS_E_ARGUMENT, "session", "the adapter was loaded beside another model than the session's");
+  *identity = model.identity();
+  identity->salt = salt;
+  if (adapter) identity->adapter = adapter->identity();
   return {};
 }
 
@@ -77,8 +89,7 @@ Result<std::shared_ptr<Job>> Session::start(Prompt prompt, GenerateOptions optio
       if (id >= 0 && id < model_->vocab()) work->end_ids.push_back(static_cast<uint32_t>(id));
   }
   work->session = shared_from_this();
-  work->identity = model_->identity();
-  work->identity.salt = options.salt;
+  DS_TRY(set_identity(*model_, options.salt, options.adapter, &work->identity));
   work->submitted_ns = now_ns();
   if (!take()) return fail(DS_E_BUSY, "session", "the session runs another call");
   struct GiveBack {
@@ -154,10 +165,10 @@ Result<EvalResult> Session::eval(const EvalRequest &request) {
   work->options.no_store = request.no_store;
   work->options.no_reuse = request.no_reuse;
   work->options.cancel = request.cancel;
+  work->options.adapter = request.adapter;
   work->eval_out = std::make_shared<EvalOut>();
   work->session = shared_from_this();
-  work->identity = model_->identity();
-  work->identity.salt = request.salt;
+  DS_TRY(set_identity(*model_, request.salt, request.adapter, &work->identity));
   work->submitted_ns = now_ns();
   DS_TRY_VALUE(const std::shared_ptr<Job> job, JobFeed::make(model_->runtime(), &work->options, false));
   work->job = job;

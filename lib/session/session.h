@@ -40,6 +40,7 @@ struct EvalRequest {
   float *logits = nullptr;  // [rows, V] of the caller; nullptr: the session's own buffer
   uint64_t capacity = 0;    // floats in logits
   std::string salt;
+  std::shared_ptr<const Adapter> adapter;  // of the same model; nullptr: none
   std::shared_ptr<const CancelWord> cancel;
 };
 struct EvalResult {

@@ -6,6 +6,7 @@
 #include "model/pack.h"
 #include "model/synth.h"
 #include "model/verify.h"
+#include "session/adapter.h"
 #include "session/model.h"
 #include "session/runtime_state.h"
 #include "session/vocabulary.h"
@@ -31,6 +32,18 @@ Result<model::WorkOptions> work_options(RuntimeState &runtime, const ToolOptions
       return options.progress({stage, done, total});
     };
   return work;
+}
+
+// The adapter that is to be added to the weights of `files`, if one is.
+Result<std::shared_ptr<const model::Adapter>> adapter_for(const ModelFiles &files, const ToolOptions &options) {
+  std::shared_ptr<const model::Adapter> none;
+  if (options.adapter.empty()) return none;
+  ModelSource source;
+  source.path = options.adapter;
+  DS_TRY_VALUE(const LoraFiles lora, open_adapter_source(source));
+  DS_TRY_VALUE(const model::Config config, model::make_config(files.config, files.path));
+  DS_TRY_VALUE(model::Adapter adapter, model::read_adapter(config, lora));
+  return std::shared_ptr<const model::Adapter>(std::make_shared<model::Adapter>(std::move(adapter)));
 }
 
 // The tokenizer of a source as a blob; empty if it has none.
@@ -60,6 +73,7 @@ Status pack(RuntimeState &runtime, const ModelSource &source, const std::string 
   if (text::to_valid_utf8(pack.card) != pack.card)
     return fail(DS_E_ARGUMENT, "session", "the card of %zu bytes is not UTF-8", pack.card.size());
   DS_TRY_VALUE(const ModelFiles files, open_source(source, MapMode::kAuto));
+  DS_TRY_VALUE(pack.adapter, adapter_for(files, options));
   DS_TRY_VALUE(pack.tokenizer_blob, tokenizer_blob(files));
   DS_TRY_VALUE(pack.work, work_options(runtime, options, Stage::kWrite));
   return model::pack_model(files, path, pack);
@@ -73,7 +87,8 @@ Status export_hf(RuntimeState &runtime, const ModelSource &source, const std::st
                 "a Hugging Face folder is written in f32 and takes no type, exception or card");
   DS_TRY_VALUE(const ModelFiles files, open_source(source, MapMode::kAuto));
   DS_TRY_VALUE(const model::WorkOptions work, work_options(runtime, options, Stage::kWrite));
-  return model::export_hf(files, folder, work);
+  DS_TRY_VALUE(const std::shared_ptr<const model::Adapter> adapter, adapter_for(files, options));
+  return model::export_hf(files, folder, work, adapter.get());
 }
 
 Status synth(RuntimeState &runtime, const std::string &shape, uint64_t seed, const std::string &path,

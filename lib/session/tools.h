@@ -20,6 +20,7 @@ namespace deepseam::session {
 struct ToolOptions {
   std::string weight_type;  // "f32", "f16", "bf16", "fp8", "q8", "q4"; empty: as the source has it, bf16 for synth
   std::vector<std::string> keep;  // pack: weights of other types, "q8=embed,kv_a" (model/recipe.h)
+  std::string adapter;            // pack, export: a PEFT folder, added to the weights
   std::string card;               // pack: text about the model; empty: the source's, if it has one
   std::shared_ptr<const CancelWord> cancel;
   ProgressFunction progress;  // false: DS_E_STOPPED

@@ -8,6 +8,7 @@ int run_logits(const Options &options) {
   const std::vector<uint32_t> ids = parse_ids(options.ids);
   const Host host(options);
   const Handle<ds_model> model = open_model(host, options);
+  const Handle<ds_model_adapter> adapter = load_adapter(model.get(), options);
   const Handle<ds_session> session = new_session(model.get());
   ds_eval_input input{};
   input.struct_size = sizeof input;
@@ -16,6 +17,7 @@ int run_logits(const Options &options) {
   input.n_ids = ids.size();
   input.chunk = options.chunk;
   input.cancel = host.cancel();
+  input.adapter = adapter.get();
   ds_eval_output output{};
   output.struct_size = sizeof output;
   Error error;

@@ -124,6 +124,7 @@ int run_pack(const Options &options) {
   std::vector<ds_option> list;
   for (const std::string &keep : options.keep) list.push_back(text_option("keep", keep));
   if (!options.card.empty()) list.push_back(text_option("card", card));
+  if (!options.adapter.empty()) list.push_back(text_option("adapter", options.adapter));
   return pack(options, list);
 }
 
@@ -131,7 +132,9 @@ int run_export(const Options &options) {
   std::error_code failure;
   std::filesystem::create_directories(options.out, failure);
   if (failure) throw Failure(options.out + ": cannot be made: " + failure.message());
-  return pack(options, {text_option("form", "hf")});
+  std::vector<ds_option> list{text_option("form", "hf")};
+  if (!options.adapter.empty()) list.push_back(text_option("adapter", options.adapter));
+  return pack(options, list);
 }
 
 int run_synth(const Options &options) {

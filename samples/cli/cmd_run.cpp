@@ -239,9 +239,11 @@ int run_generate(const Options &options) {
   const Host host(options);
   const auto start = std::chrono::steady_clock::now();
   const Handle<ds_model> model = open_model(host, options);
+  const Handle<ds_model_adapter> adapter = load_adapter(model.get(), options);
   const double load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   const Handle<ds_session> session = new_session(model.get());
   fill_params(host, options, &request);
+  request.params.adapter = adapter.get();
   Error error;
   ds_result *raw = nullptr;
   const ds_status status = ds_generate(session.get(), request.input, &request.params, &raw, &error);

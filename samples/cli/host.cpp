@@ -133,6 +133,18 @@ Handle<ds_session> new_session(ds_model *model) {
   return Handle<ds_session>(session);
 }
 
+Handle<ds_model_adapter> load_adapter(ds_model *model, const Options &options) {
+  if (options.adapter.empty()) return nullptr;
+  ds_source_path source{};
+  source.head.struct_size = sizeof source;
+  source.head.tag = DS_SOURCE_PATH;
+  source.path = text(options.adapter);
+  Error error;
+  ds_model_adapter *adapter = nullptr;
+  check(ds_model_adapter_load(model, &source.head, &adapter, &error), error);
+  return Handle<ds_model_adapter>(adapter);
+}
+
 std::string info_json(const Handle<ds_info> &info) {
   Error error;
   ds_text view{};

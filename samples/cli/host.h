@@ -31,6 +31,7 @@ struct Release {
   void operator()(ds_session *p) const { ds_session_release(p); }
   void operator()(ds_result *p) const { ds_result_release(p); }
   void operator()(ds_info *p) const { ds_info_release(p); }
+  void operator()(ds_model_adapter *p) const { ds_model_adapter_release(p); }
   void operator()(ds_cancel *p) const { ds_cancel_release(p); }
 };
 template <typename T>
@@ -57,6 +58,8 @@ class Host {
 // flags: DS_MODEL_*, beside what the options ask for.
 Handle<ds_model> open_model(const Host &host, const Options &options, uint32_t flags = 0);
 Handle<ds_session> new_session(ds_model *model);
+// The adapter that the options name; empty if none.
+Handle<ds_model_adapter> load_adapter(ds_model *model, const Options &options);
 
 // Fills ds_model_options and the source it points to; both must outlive the call that uses them.
 struct ModelRequest {

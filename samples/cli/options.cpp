@@ -29,6 +29,8 @@ void add_device(CLI::App *app, Options *o) {
   app->add_flag("--quiet,-q", o->quiet, "no progress bar");
 }
 
+void add_adapter(CLI::App *app, Options *o, const char *what) { app->add_option("--adapter", o->adapter, what); }
+
 void add_json(CLI::App *app, Options *o) { app->add_flag("--json", o->json, "print one JSON object"); }
 
 void add_sampling(CLI::App *app, Options *o) {
@@ -49,6 +51,7 @@ void add_sampling(CLI::App *app, Options *o) {
 void add_run(CLI::App *app, Options *o) {
   add_model(app, o);
   add_device(app, o);
+  add_adapter(app, o, "a folder with a low-rank adapter (PEFT) to run with");
   add_sampling(app, o);
   add_json(app, o);
   app->add_flag("--timings", o->timings, "say on stderr, after the text, how long it took (--json has that anyway)");
@@ -107,6 +110,7 @@ void declare(CLI::App *app, Options *o) {
   c = app->add_subcommand("logits", "write logits as a .npy file");
   add_model(c, o);
   add_device(c, o);
+  add_adapter(c, o, "a folder with a low-rank adapter (PEFT) to run with");
   c->add_option("--ids", o->ids, "1,2,3")->required();
   c->add_flag("--all", o->all, "of every position, not only the last");
   c->add_option("--chunk", o->chunk, "prefill in pieces of this many tokens");
@@ -128,12 +132,14 @@ void declare(CLI::App *app, Options *o) {
                 "weights of another type: q8=embed,kv_a,o; groups: attention, dense, shared, experts, "
                 "vocabulary; may be given several times");
   c->add_option("--card", o->card, "a text file about the model, to be stored in it; default: the source's");
+  add_adapter(c, o, "a folder with a low-rank adapter (PEFT) to add to the weights");
   c->add_option("--for", o->for_backend, "also store this backend's own layout");
   c->add_flag("--quiet,-q", o->quiet);
   c = app->add_subcommand("export",
                           "write a model's weights, as they are multiplied with, as a Hugging Face folder in f32");
   add_model(c, o);
   c->add_option("--out,-o", o->out, "folder; made if it is missing")->required();
+  add_adapter(c, o, "a folder with a low-rank adapter (PEFT) to add to the weights");
   c->add_flag("--quiet,-q", o->quiet);
   c = app->add_subcommand("synth", "write a model of a known shape with random weights");
   c->add_option("--shape", o->shape, "tiny, lite, v2 or r1")->required();

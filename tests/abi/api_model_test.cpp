@@ -521,17 +521,6 @@ TEST_CASE("a model is packed, verified and opened again") {
   end(runtime);
 }
 
-TEST_CASE("adapters are refused with a sentence") {
-  Host host = open_host();
-  const ds_source_path source = path_source("/adapter");
-  ds_model_adapter *adapter = nullptr;
-  ds_error error = fresh_error();
-  CHECK(ds_model_adapter_load(host.model, &source.head, &adapter, &error) == DS_E_UNSUPPORTED);
-  CHECK(std::string(error.message) != "");
-  ds_model_adapter_release(adapter);
-  close_host(host);
-}
-
 TEST_CASE("an unread log is empty or has sentences") {
   Host host = open_host();
   uint32_t level = 0;

@@ -19,7 +19,7 @@ endforeach()
 
 target_include_directories(abi_hostile_struct PRIVATE ${CMAKE_SOURCE_DIR}/lib)  # the list of structs
 
-foreach(name model run status)
+foreach(name model run status adapter)
   ds_test(abi_api_${name} SOURCES api_${name}_test.cpp DEPS abi_host LABELS abi tsan)
   set_tests_properties(abi_api_${name} PROPERTIES FIXTURES_REQUIRED abi_model)
 endforeach()

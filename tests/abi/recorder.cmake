@@ -22,7 +22,7 @@ set_target_properties(talking PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${CM
 
 # The programs of this folder and the C samples together call everything.
 if(TARGET ds_recorder AND TARGET sample_01_hello)
-  set(programs abi_api_model abi_api_run abi_api_status abi_hostile_lifetime abi_hostile_thread)
+  set(programs abi_api_model abi_api_run abi_api_status abi_api_adapter abi_hostile_lifetime abi_hostile_thread)
   file(GLOB samples ${CMAKE_SOURCE_DIR}/samples/c/[0-9][0-9]_*.c)
   foreach(source IN LISTS samples)
     get_filename_component(name ${source} NAME_WE)

@@ -11,7 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # Words of a row of the list -> the files whose answers it covers.
 COVERS = {
-    "`ds_model_adapter_load`": {"lib/capi/api_model.cpp"},
+    "`ds_model_adapter_load`": {"lib/format/lora.cpp", "lib/model/adapter.cpp", "lib/session/adapter.cpp",
+                                "lib/session/adapter_slots.cpp"},
     "`ds_cache_open`": {"lib/capi/api_cache.cpp"},
     "`cpus`, on systems that do not pin threads": {"lib/capi/host.cpp"},
     "plugins for another system, C library, driver or GPU": {"lib/runtime/platform.cpp", "lib/runtime/manifest.cpp"},

@@ -40,6 +40,7 @@ namespace Deepseam
     public GenerateFlags Flags;
     public string CacheSalt;
     public CancelFlag Cancel;
+    public Adapter Adapter;
   }
 
   /// <summary>Logits [Rows, Vocabulary], row-major.</summary>
@@ -132,6 +133,7 @@ namespace Deepseam
           flags = (uint)input.Flags,
           cache_salt = arena.Text(input.CacheSalt),
           cancel = arena.Hold(input.Cancel?.Handle),
+          adapter = arena.Hold(input.Adapter?.Handle),
         };
         var output = new ds_eval_output { struct_size = (uint)sizeof(ds_eval_output) };
         ds_error error = Errors.Empty();

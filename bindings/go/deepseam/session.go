@@ -255,6 +255,7 @@ type Eval struct {
 	NoStore   bool      // keep nothing in the cache
 	NoReuse   bool      // compute everything even if it is cached
 	CacheSalt string
+	Adapter   *Adapter
 }
 
 // Logits are rows of Vocab numbers, one after the other.
@@ -278,6 +279,9 @@ func (s *Session) Eval(ctx context.Context, eval Eval) (*Logits, error) {
 	to.struct_size, out.struct_size = C.sizeof_ds_eval_input, C.sizeof_ds_eval_output
 	to.want, to.chunk, to.cache_salt, to.cancel = C.uint32_t(eval.Want), C.uint32_t(eval.Chunk), a.text(eval.CacheSalt), cancel
 	to.ids, to.n_ids = copied[C.uint32_t](&a, eval.IDs), C.uint64_t(len(eval.IDs))
+	if eval.Adapter != nil {
+		to.adapter = (*C.ds_model_adapter)(eval.Adapter.h.get())
+	}
 	to.flags = flags(eval.NoStore, C.DS_GEN_NO_STORE, eval.NoReuse, C.DS_GEN_NO_REUSE)
 	if eval.Logits != nil { // checked by the library, which fills C memory: it could not keep a Go pointer in its struct
 		to.logits, to.capacity = first(array[C.float](&a, len(eval.Logits))), C.uint64_t(len(eval.Logits))
@@ -292,6 +296,7 @@ func (s *Session) Eval(ctx context.Context, eval Eval) (*Logits, error) {
 	}
 	values = values[:copy(values, view)]
 	runtime.KeepAlive(s)
+	runtime.KeepAlive(eval.Adapter)
 	return &Logits{values, int(out.vocab), uint64(out.n_computed)}, nil
 }
 

@@ -257,6 +257,7 @@ namespace Deepseam.Native
     public ulong capacity;
     public ds_text cache_salt;
     public IntPtr cancel;
+    public IntPtr adapter;
   }
 
   [StructLayout(LayoutKind.Sequential)]

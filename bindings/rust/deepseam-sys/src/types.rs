@@ -276,6 +276,7 @@ pub struct ds_eval_input {
     pub capacity: u64,
     pub cache_salt: ds_text,
     pub cancel: *mut ds_cancel,
+    pub adapter: *mut ds_model_adapter,
 }
 
 #[repr(C)]

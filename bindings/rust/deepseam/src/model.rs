@@ -196,6 +196,12 @@ pub struct Model(pub(crate) Owned<ds_model>);
 #[derive(Debug)]
 pub struct Adapter(pub(crate) Owned<ds_model_adapter>);
 
+impl Adapter {
+    pub(crate) fn raw(adapter: Option<&Adapter>) -> *mut ds_model_adapter {
+        adapter.map_or(std::ptr::null_mut(), |adapter| adapter.0.get())
+    }
+}
+
 impl Model {
     /// Facts. Keys: "architecture", "vocab", "hidden", "layers", "heads", "experts", "experts_per_token", "parameters",
     /// "context_length", "context_limit", "fingerprint", "numerics_id", "backend", "weights.bytes", "weights.type",
@@ -216,7 +222,7 @@ impl Model {
     pub fn owned_session(&self, options: &SessionOptions<'_>) -> Result<Session<'static>> {
         options.create(self)
     }
-    /// Loads a low-rank adapter (a PEFT folder). Errors: file range, UNSUPPORTED.
+    /// Loads a low-rank adapter (a PEFT folder). Errors: file range, UNSUPPORTED, MEMORY.
     pub fn load_adapter(&self, source: &Source) -> Result<Adapter> {
         let source = source.lower();
         let head = source.head();

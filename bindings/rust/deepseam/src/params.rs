@@ -112,7 +112,7 @@ impl<'a> Params<'a> {
             n_stops: stops.len() as u64,
             stop_ids: self.stop_ids.as_ptr(),
             n_stop_ids: self.stop_ids.len() as u64,
-            adapter: self.adapter.map_or(std::ptr::null_mut(), |adapter| adapter.0.get()),
+            adapter: Adapter::raw(self.adapter),
             cache_salt: text(self.cache_salt),
             cancel: Cancel::raw(self.cancel),
             options: settings.data(),

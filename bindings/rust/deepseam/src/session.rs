@@ -8,7 +8,7 @@ use crate::handle::{free_gift, slice, text, Gift, Owned};
 use crate::info::Info;
 use crate::input::{Chat, Fim, Input};
 use crate::job::Job;
-use crate::model::Model;
+use crate::model::{Adapter, Model};
 use crate::params::Params;
 use crate::settings::{self, Setting};
 use deepseam_sys::*;
@@ -136,6 +136,8 @@ pub struct Eval<'a> {
     pub no_reuse: bool,
     /// Prefixes are shared only under the same salt.
     pub cache_salt: &'a str,
+    /// Low-rank weights on top of the model.
+    pub adapter: Option<&'a Adapter>,
     /// Stops it; then nothing was appended.
     pub cancel: Option<&'a Cancel>,
 }
@@ -190,6 +192,7 @@ impl<'m> Session<'m> {
             capacity,
             cache_salt: text(eval.cache_salt),
             cancel: Cancel::raw(eval.cancel),
+            adapter: Adapter::raw(eval.adapter),
             ..ds_eval_input::default()
         };
         let mut output = ds_eval_output::default();
