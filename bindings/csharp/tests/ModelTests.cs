@@ -156,8 +156,68 @@ namespace Deepseam.Tests
         Check.That(fim.Length > 3, "a prompt of " + fim.Length);
         Check.That(model.Prompt(Input.Chat(new Message("user", "hello"))).Length > 1, "the chat prompt is empty");
         Check.Throws(Status.Argument, () => model.Detokenize(new[] { uint.MaxValue }));
-        Check.Throws(Status.Unsupported, () => model.LoadAdapter(ModelSource.FromPath("/no/adapter")));
       }
+    }
+
+    /// A PEFT folder that moves the logit of token i by i times the sum of what lm_head sees.
+    private static void WriteAdapter(Model model, string folder)
+    {
+      int hidden, vocab;
+      using (Info facts = model.Facts())
+      {
+        hidden = (int)facts.Number("hidden");
+        vocab = (int)facts.Number("vocab");
+      }
+      Func<string, int, int, int, string> half = (name, rows, cols, begin) =>
+        "\"base_model.model.lm_head.lora_" + name + ".weight\":{\"dtype\":\"F32\",\"shape\":[" + rows + "," + cols +
+        "],\"data_offsets\":[" + begin + "," + (begin + 4 * rows * cols) + "]}";
+      byte[] header = Encoding.ASCII.GetBytes("{" + half("A", 1, hidden, 0) + "," + half("B", vocab, 1, 4 * hidden) + "}");
+      using (var file = new BinaryWriter(File.Create(Path.Combine(folder, "adapter_model.safetensors"))))
+      {
+        file.Write((ulong)header.Length);
+        file.Write(header);
+        for (int i = 0; i < hidden; ++i) file.Write(1f);
+        for (int i = 0; i < vocab; ++i) file.Write((float)i);
+      }
+      File.WriteAllText(Path.Combine(folder, "adapter_config.json"), "{\"peft_type\": \"LORA\", \"r\": 1, \"lora_alpha\": 1}");
+    }
+
+    private static string IdsWith(Session session, Adapter adapter)
+    {
+      using (Result result = session.Generate(Input.Tokens(3, 4, 5), new GenerateOptions { MaxTokens = 4, Adapter = adapter }))
+        return string.Join(",", result.Ids());
+    }
+
+    private static float[] LogitsWith(Session session, Adapter adapter)
+    {
+      session.Rewind(0);
+      return session.Eval(new EvalInput { Ids = new uint[] { 3, 4, 5 }, Adapter = adapter }).Logits;
+    }
+
+    public static void AnAdapterChangesWhatIsGeneratedWithIt()
+    {
+      string folder = Path.Combine(Path.GetTempPath(), "deepseam-" + Guid.NewGuid().ToString("N"));
+      Directory.CreateDirectory(folder);
+      try
+      {
+        using (var runtime = new Runtime())
+        using (Model model = Model.Open(runtime, Tiny()))
+        using (var session = new Session(model))
+        {
+          Check.Throws(Status.NotFound, () => model.LoadAdapter(ModelSource.FromPath("/no/adapter")));
+          WriteAdapter(model, folder);
+          using (Adapter adapter = model.LoadAdapter(ModelSource.FromPath(folder)))
+          {
+            string plain = IdsWith(session, null);
+            Check.That(plain != IdsWith(session, adapter), "the adapter does nothing: " + plain);
+            Check.Equal(plain, IdsWith(session, null), "without it again");
+            float[] before = LogitsWith(session, null), after = LogitsWith(session, adapter);
+            Check.Equal(before[0], after[0], "token 0, which is moved by nothing");
+            Check.That(before[9] != after[9], "the adapter moves nothing");
+          }
+        }
+      }
+      finally { Directory.Delete(folder, true); }
     }
 
     public static void FilesAreWrittenPackedAndChecked()

@@ -3,7 +3,9 @@ package deepseam
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -271,8 +273,58 @@ func TestTextBecomesTokensAndBack(t *testing.T) {
 	chat.Template = "v9"
 	_, err = m.ChatPrompt(chat)
 	expect(t, Argument, err)
-	_, err = m.LoadAdapter(Path("/adapter"))
-	expect(t, Unsupported, err)
+}
+
+// adapterFolder is a PEFT folder that moves the logit of token i by i times the sum of what lm_head sees.
+func adapterFolder(t *testing.T, m *Model) string {
+	info := must(m.Info())
+	defer info.Close()
+	hidden, vocab := must(info.Number("hidden")), must(info.Number("vocab"))
+	var header, data bytes.Buffer
+	half := func(name string, rows, cols uint64, value func(i uint64) float32) {
+		begin := data.Len()
+		for i := uint64(0); i < rows*cols; i++ {
+			check(t, binary.Write(&data, binary.LittleEndian, value(i)))
+		}
+		fmt.Fprintf(&header, `"base_model.model.lm_head.lora_%s.weight":{"dtype":"F32","shape":[%d,%d],"data_offsets":[%d,%d]}`,
+			name, rows, cols, begin, data.Len())
+	}
+	header.WriteString("{")
+	half("A", 1, hidden, func(uint64) float32 { return 1 })
+	header.WriteString(",")
+	half("B", vocab, 1, func(i uint64) float32 { return float32(i) })
+	header.WriteString("}")
+	length := binary.LittleEndian.AppendUint64(nil, uint64(header.Len()))
+	folder := t.TempDir()
+	check(t, os.WriteFile(filepath.Join(folder, "adapter_config.json"), []byte(`{"peft_type": "LORA", "r": 1, "lora_alpha": 1}`), 0o600))
+	weights := append(append(length, header.Bytes()...), data.Bytes()...)
+	check(t, os.WriteFile(filepath.Join(folder, "adapter_model.safetensors"), weights, 0o600))
+	return folder
+}
+
+func TestAnAdapterChangesWhatIsGeneratedWithIt(t *testing.T) {
+	_, m := openTiny(t)
+	_, err := m.LoadAdapter(Path("/no/adapter"))
+	expect(t, NotFound, err)
+	adapter := must(m.LoadAdapter(Path(adapterFolder(t, m))))
+	defer adapter.Close()
+	s := newSession(t, m)
+	run := func(a *Adapter) string {
+		result, err := s.Generate(background, Text(prompt), Params{MaxTokens: 4, Adapter: a})
+		return tokens(t, result, err)
+	}
+	if plain := run(nil); plain == run(adapter) || plain != run(nil) {
+		t.Fatal("the adapter does nothing, or stays")
+	}
+	logits := func(a *Adapter) []float32 {
+		check(t, s.Rewind(0))
+		return must(s.Eval(background, Eval{IDs: []uint32{3, 4, 5}, Adapter: a})).Values
+	}
+	plain, adapted := logits(nil), logits(adapter)
+	equal(t, plain[0], adapted[0]) // token 0 is moved by nothing
+	if plain[9] == adapted[9] {
+		t.Fatal("the adapter does nothing")
+	}
 }
 
 func TestACacheIsSharedCountedAndEmptied(t *testing.T) {
