@@ -177,17 +177,30 @@ ds_status run_job(ds_session *session, ds_error *error) {
   return status;
 }
 
-ds_status take_logits(ds_session *session, ds_error *error) {
+ds_status take_logits(ds_session *session, ds_model_adapter *adapter, ds_error *error) {
   const uint32_t ids[] = {5, 6, 7};
   ds_eval_input input{};
   input.struct_size = sizeof input;
   input.want = DS_WANT_ALL;
   input.ids = ids;
   input.n_ids = 3;
+  input.adapter = adapter;
   ds_eval_output output{};
   output.struct_size = sizeof output;
   const ds_status status = ds_session_rewind(session, 0, error);
   return status == DS_OK ? ds_session_eval(session, &input, &output, error) : status;
+}
+
+// An adapter is read, run with and released.
+ds_status adapt(const Host &host, ds_error *error) {
+  ds_source_path source{};
+  source.head = {sizeof source, DS_SOURCE_PATH};
+  source.path = text(DS_TINY_DIR "/lite-lora");
+  ds_model_adapter *adapter = nullptr;
+  ds_status status = ds_model_adapter_load(host.model, &source.head, &adapter, error);
+  if (status == DS_OK) status = take_logits(host.session, adapter, error);
+  ds_model_adapter_release(adapter);
+  return status;
 }
 
 // One whole life. `expected`: what a run without failures fills in; empty: not known yet, and then it is told. Nothing
@@ -196,12 +209,13 @@ void live(const std::string &path, std::vector<uint32_t> *expected) {
   Host host;
   ds_error error{};
   error.struct_size = sizeof error;
-  ds_status statuses[4] = {open(path, &host, &error), DS_OK, DS_OK, DS_OK};
+  ds_status statuses[5] = {open(path, &host, &error), DS_OK, DS_OK, DS_OK, DS_OK};
   const bool opened = statuses[0] == DS_OK;
   if (opened) {
     statuses[1] = fill_in(host.session, nullptr, &error);
     statuses[2] = run_job(host.session, &error);
-    statuses[3] = take_logits(host.session, &error);
+    statuses[3] = take_logits(host.session, nullptr, &error);
+    statuses[4] = adapt(host, &error);
   }
   fail_from = fail_until = 0;
   for (const ds_status status : statuses)

@@ -1,5 +1,6 @@
-// Writes the seeds of the fuzz targets safetensors, config, quant_config, dsm, gguf and ollama:  fuzz_format_seeds
-// FOLDER Small files that between them reach every branch of the parsers' good paths.
+// Writes the seeds of the fuzz targets safetensors, config, quant_config, dsm, gguf, ollama and lora:
+//   fuzz_format_seeds FOLDER
+// Small files that between them reach every branch of the parsers' good paths.
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -126,6 +127,17 @@ bool write_ollama(const std::string &folder) {
          write(folder + "/parameters", R"({"stop":["User:"],"temperature":0.5,"top_k":40,"num_predict":-1})");
 }
 
+bool write_lora(const std::string &folder) {
+  return write(folder + "/plain",
+               R"({"peft_type":"LORA","r":8,"lora_alpha":16,"target_modules":["q_proj"],"bias":"none"})") &&
+         write(
+             folder + "/patterns",
+             R"({"peft_type":"LORA","r":8,"lora_alpha":2.5,"use_rslora":true,"use_dora":false,"modules_to_save":null,)"
+             R"("rank_pattern":{"^lm_head":4,"kv_b_proj":2},"alpha_pattern":{"model.layers.0.self_attn.q_proj":1e-3},)"
+             R"("init_lora_weights":"gaussian","fan_in_fan_out":false,"layer_replication":null,"lora_bias":false})") &&
+         write(folder + "/refused", R"({"peft_type":"LORA","r":8,"lora_alpha":16,"use_dora":true})");
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -134,6 +146,6 @@ int main(int argc, char **argv) {
   const bool written = write_safetensors(folder + "/safetensors") && write_configs(folder + "/config") &&
                        write_quant_configs(folder + "/quant_config") && write_dsm(folder + "/dsm/small", false).ok() &&
                        write_dsm(folder + "/dsm/whole", true).ok() && write_gguf(folder + "/gguf") &&
-                       write_ollama(folder + "/ollama");
+                       write_ollama(folder + "/ollama") && write_lora(folder + "/lora");
   return written ? 0 : 1;
 }
