@@ -1,5 +1,9 @@
 # Third-party packages, all from the distribution. The core links none of them as a shared library: RapidJSON, xxHash
 # and FlatBuffers are headers, PCRE2 is linked in.
+if(CMAKE_CROSSCOMPILING AND WIN32 AND NOT EXISTS "${DS_WINDOWS_DEPS}/lib/libpcre2-8.a")
+  message(FATAL_ERROR "DS_WINDOWS_DEPS is \"${DS_WINDOWS_DEPS}\", which holds no PCRE2 for Windows: run "
+    "cmake/tools/windows_deps.sh FOLDER, which fetches and compiles it, and pass -DDS_WINDOWS_DEPS=FOLDER")
+endif()
 find_package(Threads REQUIRED)
 set(Python3_FIND_STRATEGY LOCATION)  # the python3 of the PATH, as ./check prepared it
 find_package(Python3 COMPONENTS Interpreter)

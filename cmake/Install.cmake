@@ -11,6 +11,9 @@
 #   bin/ds                       the command; it installs itself
 #   share/doc/deepseam/          the licence, and the notices of what is linked in
 #
+# On Windows bin/ holds deepseam.dll, deepseam-embedded.dll and the folder deepseam/ with plugins and model; lib/ holds the
+# import libraries, deepseam.lib for Microsoft's compiler and libdeepseam.dll.a for mingw-w64's.
+#
 # Components, which are the packages that Packages.cmake makes: lib, dev, plugins (with the model), tools.
 include(CMakePackageConfigHelpers)
 
@@ -32,7 +35,7 @@ if(TARGET deepseam)
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev)
 endif()
 
-set(_plugin_folder ${CMAKE_INSTALL_LIBDIR}/deepseam/${DSB_ABI_MAJOR})
+set(_plugin_folder ${DS_INSTALL_LIBRARY_DIR}/deepseam/${DSB_ABI_MAJOR})
 get_property(_backends GLOBAL PROPERTY DS_BACKENDS)
 foreach(_backend IN LISTS _backends)
   # Not stripped afterwards: the manifest has the hash of the binary as it was built.
@@ -57,7 +60,7 @@ endforeach()
 set(_package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/deepseam)
 configure_package_config_file(${CMAKE_SOURCE_DIR}/cmake/deepseamConfig.cmake.in
   ${CMAKE_BINARY_DIR}/package/deepseamConfig.cmake INSTALL_DESTINATION ${_package_folder}
-  PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR)
+  PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR DS_INSTALL_LIBRARY_DIR)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/package/deepseamConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)  # until the ABI is frozen
 install(FILES ${CMAKE_BINARY_DIR}/package/deepseamConfig.cmake ${CMAKE_BINARY_DIR}/package/deepseamConfigVersion.cmake

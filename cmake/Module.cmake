@@ -7,6 +7,20 @@ foreach(_line IN LISTS _lines)
   endif()
 endforeach()
 
+# Where the library lies below a prefix, in the build tree and in an installed one; plugins and the embedded model are in its
+# subfolder deepseam. Windows looks for a library beside the program that needs it, so there it is where programs are.
+set(DS_BUILD_LIBRARY_DIR ${CMAKE_BINARY_DIR}/lib)
+set(DS_INSTALL_LIBRARY_DIR ${CMAKE_INSTALL_LIBDIR})
+set(DS_SYSTEM posix)  # the end of the names of files that know the operating system
+if(WIN32)
+  set(DS_SYSTEM win)
+  set(DS_BUILD_LIBRARY_DIR ${CMAKE_BINARY_DIR}/bin)
+  set(DS_INSTALL_LIBRARY_DIR ${CMAKE_INSTALL_BINDIR})
+  set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+endif()
+# Where plugins and their manifests are built; the library looks for them at the same place beside itself.
+set(DS_PLUGIN_DIR ${DS_BUILD_LIBRARY_DIR}/deepseam/${DSB_ABI_MAJOR})
+
 # Where tests find the tiny checkpoints (fixture tiny_models writes them) and what the oracle computed from them.
 set(DS_TINY_DIR ${CMAKE_BINARY_DIR}/tiny)
 set(DS_GOLDEN_DIR ${CMAKE_SOURCE_DIR}/tests/oracle/golden)
@@ -23,7 +37,14 @@ endfunction()
 # its own symbols to itself, resolves everything at load, and brings its own C++ runtime unless DS_STATIC_RUNTIME is off.
 # `map` is a file in cmake/, deepseam.map.in or backend.map.in.
 function(ds_binary_policy target map)
-  if(WIN32 OR APPLE)
+  if(APPLE)
+    return()
+  endif()
+  if(WIN32)  # there __declspec says what is exported, and every library binds its own names to itself
+    set_target_properties(${target} PROPERTIES PREFIX "")
+    if(DS_STATIC_RUNTIME)
+      target_link_options(${target} PRIVATE -static)
+    endif()
     return()
   endif()
   get_filename_component(name ${map} NAME_WLE)
@@ -39,11 +60,42 @@ function(ds_binary_policy target map)
   set_target_properties(${target} PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/${map})
 endfunction()
 
+# ds_import_library(target): on Windows, what other compilers link instead of a shared library of ours: lib/NAME.lib, made from
+# the list of exports that the linker wrote. llvm-dlltool writes it as Microsoft's tools do.
+function(ds_import_library target)
+  if(NOT MINGW)
+    return()
+  endif()
+  find_program(DS_DLLTOOL NAMES llvm-dlltool-14 llvm-dlltool)
+  get_target_property(name ${target} OUTPUT_NAME)
+  if(NOT name)
+    set(name ${target})
+  endif()
+  set(stem ${CMAKE_BINARY_DIR}/lib/${name})
+  set_target_properties(${target} PROPERTIES ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+  target_link_options(${target} PRIVATE -Wl,--output-def,${stem}.def)
+  if(DS_DLLTOOL)
+    add_custom_command(TARGET ${target} POST_BUILD VERBATIM BYPRODUCTS ${stem}.lib
+      COMMAND ${DS_DLLTOOL} -m i386:x86-64 -D ${name}.dll -d ${stem}.def -l ${stem}.lib)
+    install(FILES ${stem}.lib DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev)
+  endif()
+endfunction()
+
 # ds_unloadable(target): a C++ library that may be unloaded gives back what its own C++ runtime took.
 function(ds_unloadable target)
-  if(UNIX AND NOT APPLE AND DS_STATIC_RUNTIME AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  if((UNIX OR MINGW) AND NOT APPLE AND DS_STATIC_RUNTIME AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/lib/base/unload.cpp)
   endif()
+endfunction()
+
+# ds_paths(variable DEFINITIONS...): definitions of the form NAME="/a/path" for the system that is built for. A program that is
+# built here for Windows and run by Wine sees this machine's files on its drive Z.
+function(ds_paths variable)
+  set(definitions ${ARGN})
+  if(CMAKE_CROSSCOMPILING AND WIN32)
+    string(REGEX REPLACE "=\"(/|\\$<TARGET_FILE)" "=\"Z:\\1" definitions "${definitions}")
+  endif()
+  set(${variable} ${definitions} PARENT_SCOPE)
 endfunction()
 
 # ds_test(name SOURCES ... DEPS ... LABELS ... DEFINITIONS ...): a doctest program, run by ctest in the build tree.
@@ -56,7 +108,8 @@ function(ds_test name)
   add_executable(${name} ${arg_SOURCES} $<TARGET_OBJECTS:ds_test_main>)
   target_link_libraries(${name} PRIVATE ds_warnings ds_dep_doctest ${arg_DEPS})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-  target_compile_definitions(${name} PRIVATE ${arg_DEFINITIONS})
+  ds_paths(definitions ${arg_DEFINITIONS})
+  target_compile_definitions(${name} PRIVATE ${definitions})
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 600 SKIP_RETURN_CODE 77)
 endfunction()
@@ -76,6 +129,9 @@ endfunction()
 # TINY: needs the tiny checkpoints. The environment has DS_TINY_DIR, DS_GOLDEN_DIR, and writes no __pycache__.
 function(ds_python_test name)
   cmake_parse_arguments(arg "TINY" "SCRIPT" "ARGS;LABELS" ${ARGN})
+  if(CMAKE_CROSSCOMPILING AND "${arg_ARGS}" MATCHES "TARGET_FILE")
+    return()  # a program of another system cannot be called from a script of this one
+  endif()
   get_filename_component(script ${arg_SCRIPT} ABSOLUTE)
   add_test(NAME ${name} COMMAND ${Python3_EXECUTABLE} -B ${script} ${arg_ARGS})
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 600 SKIP_RETURN_CODE 77

@@ -1,6 +1,3 @@
-# Where plugins and their manifests are built; the library looks for them at the same place beside itself.
-set(DS_PLUGIN_DIR ${CMAKE_BINARY_DIR}/lib/deepseam/${DSB_ABI_MAJOR})
-
 # ds_add_backend(name MAIN plugin.cpp SOURCES ... DEPS ...): a CPU backend on backends/sdk, twice. ds_backend_<name> is a
 # static library, for hosts that register it themselves and for tests. The plugin deepseam-<name>.so is that library and
 # MAIN (which defines ds_backend_main, its only export), beside its manifest in DS_PLUGIN_DIR.
@@ -15,9 +12,15 @@ function(ds_add_backend name)
   set_target_properties(${plugin} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${DS_PLUGIN_DIR})
   ds_binary_policy(${plugin} backend.map.in)
   ds_unloadable(${plugin})
-  if(TARGET deepseam-manifest)
+  set(sidecar ${DS_PLUGIN_DIR}/${plugin}.dsplugin)
+  if(CMAKE_CROSSCOMPILING)  # it cannot be asked here, so it is told
+    string(TOLOWER ${CMAKE_SYSTEM_NAME} system)
     add_custom_command(TARGET ${plugin} POST_BUILD VERBATIM
-      COMMAND deepseam-manifest $<TARGET_FILE:${plugin}> ${DS_PLUGIN_DIR}/${plugin}.dsplugin)
+      COMMAND ${DS_MANIFEST_TOOL} $<TARGET_FILE:${plugin}> ${sidecar} --name ${name} --plugin-version ${PROJECT_VERSION}
+        --os ${system} --arch ${CMAKE_SYSTEM_PROCESSOR} --unloadable)
+  else()
+    add_custom_command(TARGET ${plugin} POST_BUILD VERBATIM
+      COMMAND deepseam-manifest $<TARGET_FILE:${plugin}> ${sidecar})
     add_dependencies(${plugin} deepseam-manifest)
   endif()
   set_property(GLOBAL APPEND PROPERTY DS_BACKENDS ${name})

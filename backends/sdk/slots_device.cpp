@@ -3,28 +3,11 @@
 #include <chrono>
 #include <thread>
 
-#if defined(_WIN32)
-#include <windows.h>
-#else
-#include <unistd.h>
-#endif
-
+#include "sdk/memory.h"
 #include "sdk/slots.h"
 
 namespace deepseam::sdk {
 namespace {
-
-uint64_t physical_memory(bool free) {
-#if defined(_WIN32)
-  MEMORYSTATUSEX status{};
-  status.dwLength = sizeof status;
-  if (!GlobalMemoryStatusEx(&status)) return 0;
-  return free ? status.ullAvailPhys : status.ullTotalPhys;
-#else
-  const long pages = sysconf(free ? _SC_AVPHYS_PAGES : _SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-  return pages > 0 && size > 0 ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(size) : 0;
-#endif
-}
 
 void DS_CALL instance_destroy(dsb_instance *instance) { delete reinterpret_cast<Instance *>(instance); }
 
@@ -62,7 +45,7 @@ ds_status DS_CALL device_info(dsb_instance *handle, uint32_t index, dsb_device_i
     dsb_device_info filled{};
     filled.kind = DSB_DEVICE_CPU;
     filled.score = instance.backend.score;
-    filled.memory_bytes = physical_memory(false);
+    filled.memory_bytes = total_memory();
     std::string name = instance.backend.device_name;
     if (!instance.library.empty()) name += ", " + instance.library;
     set_text(filled.name, sizeof filled.name, name.c_str());
@@ -106,7 +89,7 @@ ds_status DS_CALL device_memory(dsb_device *handle, uint64_t *free_bytes, uint64
   return guard(error, [&]() -> Status {
     DS_TRY(need(handle, "device"));
     const Device &device = self(handle);
-    uint64_t free = physical_memory(true), total = physical_memory(false);
+    uint64_t free = free_memory(), total = total_memory();
     if (const uint64_t budget = device.options.budget_bytes; budget && budget < total) {
       const uint64_t used = device.used.load();
       free = std::min(free, budget > used ? budget - used : 0);

@@ -1,17 +1,17 @@
 // deepseam-manifest: writes the sidecar of a plugin, by asking the plugin itself.
 //
 //   deepseam-manifest PLUGIN OUT.dsplugin [--gpu-arch A]... [--ptx] [--min-driver MODULE:VERSION] [--signature FILE]
-//                     [--name N --plugin-version V --os O --arch A]
+//                     [--name N --plugin-version V --os O --arch A [--unloadable]]
 //
 // PLUGIN is loaded for its name, version, ABI version and whether it may be unloaded; with --name and --plugin-version
 // it is not loaded (a build for another machine). The glibc it needs is read off the symbol versions in the file. The
 // loader takes nothing that group or others may write, so that permission is withdrawn from both files and their
 // folders, whatever the builder's umask. A build tool: it is not part of the library and trusts its input.
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "base/file.h"
@@ -53,10 +53,9 @@ Result<std::string> whole_file(const std::string &path) {
 }
 
 Status ask_plugin(const std::string &path, Manifest &manifest) {
-  char *resolved = ::realpath(path.c_str(), nullptr);
-  if (!resolved) return fail(DS_E_NOT_FOUND, "manifest", "cannot find %s", path.c_str());
-  const std::string absolute = resolved;
-  std::free(resolved);
+  std::error_code missing;
+  const std::string absolute = std::filesystem::canonical(path, missing).string();
+  if (missing) return fail(DS_E_NOT_FOUND, "manifest", "cannot find %s", path.c_str());
   DS_TRY_VALUE(deepseam::SharedLibrary library, deepseam::SharedLibrary::open(absolute));
   const auto entry = reinterpret_cast<dsb_main>(library.symbol("ds_backend_main"));
   library.leave_loaded();
@@ -81,7 +80,7 @@ Status write_sidecar(Arguments &arguments) {
   Manifest &manifest = arguments.manifest;
   DS_TRY_VALUE(const std::string binary, whole_file(arguments.plugin));
   const auto *bytes = reinterpret_cast<const uint8_t *>(binary.data());
-  manifest.file = arguments.plugin.substr(arguments.plugin.rfind('/') + 1);
+  manifest.file = std::filesystem::path(arguments.plugin).filename().string();
   manifest.file_bytes = binary.size();
   manifest.hash = deepseam::hash128({bytes, binary.size()});
   if (manifest.os == "linux") manifest.min_glibc = needed_glibc(binary);
@@ -114,8 +113,8 @@ bool parse(int count, char **texts, Arguments &arguments) {
       files.push_back(text);
       continue;
     }
-    if (text == "--ptx") {
-      manifest.ptx = true;
+    if (text == "--ptx" || text == "--unloadable") {
+      (text == "--ptx" ? manifest.ptx : manifest.unloadable) = true;
       continue;
     }
     if (++i == count) return false;
@@ -160,7 +159,7 @@ int main(int count, char **texts) {
     std::fprintf(stderr,
                  "usage: deepseam-manifest PLUGIN OUT.dsplugin [--gpu-arch A]... [--ptx] "
                  "[--min-driver MODULE:VERSION]\n"
-                 "       [--signature FILE] [--name N --plugin-version V --os O --arch A]\n");
+                 "       [--signature FILE] [--name N --plugin-version V --os O --arch A [--unloadable]]\n");
     return 2;
   }
   const Status status = write_sidecar(arguments);

@@ -91,9 +91,10 @@ ensure_python_packages() {
   done
 }
 
-# What building the library needs, and what the tests need beside it.
+# What building the library needs, what the tests need beside it, and what ./check full needs besides.
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config flatbuffers-compiler libflatbuffers-dev rapidjson-dev libpcre2-dev
   libxxhash-dev libcli11-dev libdnnl-dev"
 CHECK_PACKAGES="$BUILD_PACKAGES abigail-tools binutils cargo ccache clang clang-format-14 doctest-dev
-  g++-mingw-w64-x86-64-posix git golang-go libclang-rt-14-dev mono-mcs mono-runtime python3 python3-jinja2 python3-numpy
+  g++-mingw-w64-x86-64-posix git golang-go libclang-rt-14-dev lld-14 llvm-14 mono-mcs mono-runtime python3 python3-jinja2 python3-numpy
   python3-pip rustc strace zstd"
+FULL_PACKAGES="wine64"

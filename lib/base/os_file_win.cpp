@@ -25,11 +25,18 @@ Status os_failure(DWORD code, const char *verb, const std::string &path) {
       .os(static_cast<int32_t>(code));
 }
 
-bool is_local(const std::wstring &path) {
-  std::wstring root(MAX_PATH + 1, L'\0');
-  if (!GetVolumePathNameW(path.c_str(), root.data(), MAX_PATH)) return false;
-  const UINT type = GetDriveTypeW(root.c_str());
-  return type == DRIVE_FIXED || type == DRIVE_RAMDISK;
+// Whether pages stay readable once they are mapped. Nobody can truncate a mapped file here; what is left is a file that
+// is behind a network, in a filesystem that is a program, on a disk that can be pulled out, or still to be fetched.
+bool is_steady(const std::wstring &path, DWORD attributes) {
+  constexpr DWORD kElsewhere =
+      FILE_ATTRIBUTE_OFFLINE | FILE_ATTRIBUTE_RECALL_ON_DATA_ACCESS | FILE_ATTRIBUTE_RECALL_ON_OPEN;
+  if (attributes & kElsewhere) return false;
+  std::wstring root(path.size() + MAX_PATH + 1, L'\0');
+  if (!GetVolumePathNameW(path.c_str(), root.data(), static_cast<DWORD>(root.size()))) return false;
+  if (GetDriveTypeW(root.c_str()) != DRIVE_FIXED) return false;
+  wchar_t kind[MAX_PATH + 1] = {};
+  if (!GetVolumeInformationW(root.c_str(), nullptr, 0, nullptr, nullptr, nullptr, kind, MAX_PATH)) return false;
+  return std::wstring_view(kind) == L"NTFS" || std::wstring_view(kind) == L"ReFS";
 }
 
 OVERLAPPED at_offset(uint64_t offset) {
@@ -42,7 +49,7 @@ OVERLAPPED at_offset(uint64_t offset) {
 }  // namespace
 
 Result<OsFile> os_open_read(const std::string &path) {
-  const std::wstring wide = to_utf16(path);
+  const std::wstring wide = to_path(path);
   const DWORD attributes = GetFileAttributesW(wide.c_str());
   if (attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY))
     return fail(DS_E_FORMAT, "file", "%s is a folder, expected a regular file", path.c_str()).at(path);
@@ -57,7 +64,7 @@ Result<OsFile> os_open_read(const std::string &path) {
   OsFile file;
   file.handle = reinterpret_cast<OsHandle>(handle);
   file.size = static_cast<uint64_t>(size.QuadPart);
-  file.steady = is_local(wide);  // the system lets nobody truncate a mapped file
+  file.steady = is_steady(wide, attributes);
   return file;
 }
 
@@ -110,7 +117,7 @@ void os_unmap(std::span<const uint8_t> view) noexcept { UnmapViewOfFile(view.dat
 void os_forget(std::span<const uint8_t>) noexcept {}
 
 Status os_check_folder(const std::string &path) {
-  const DWORD attributes = GetFileAttributesW(to_utf16(path).c_str());
+  const DWORD attributes = GetFileAttributesW(to_path(path).c_str());
   if (attributes == INVALID_FILE_ATTRIBUTES) return os_failure(GetLastError(), "open", path);
   if (!(attributes & FILE_ATTRIBUTE_DIRECTORY))
     return fail(DS_E_FORMAT, "file", "%s is not a folder, expected one", path.c_str()).at(path);
@@ -119,7 +126,7 @@ Status os_check_folder(const std::string &path) {
 
 Result<std::vector<std::string>> os_list(const std::string &path) {
   WIN32_FIND_DATAW entry;
-  const HANDLE search = FindFirstFileW(to_utf16(path + "\\*").c_str(), &entry);
+  const HANDLE search = FindFirstFileW(to_path(path + "\\*").c_str(), &entry);
   if (search == INVALID_HANDLE_VALUE) return os_failure(GetLastError(), "list", path);
   std::vector<std::string> names;
   try {
@@ -130,12 +137,18 @@ Result<std::vector<std::string>> os_list(const std::string &path) {
     FindClose(search);
     throw;
   }
+  const DWORD end = GetLastError();
   FindClose(search);
+  if (end != ERROR_NO_MORE_FILES) return os_failure(end, "list", path);
   std::sort(names.begin(), names.end());
   return names;
 }
 
 Result<OsHandle> os_create_beside(const std::string &path, std::string &temporary) {
+  // Moving over a device or a folder is no replacement of a file.
+  const DWORD old = GetFileAttributesW(to_path(path).c_str());
+  if (old != INVALID_FILE_ATTRIBUTES && (old & (FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_DEVICE)))
+    return fail(DS_E_FORMAT, "file", "%s is a folder or device, expected a regular file", path.c_str()).at(path);
   LARGE_INTEGER ticks;
   QueryPerformanceCounter(&ticks);
   uint64_t salt = static_cast<uint64_t>(ticks.QuadPart);
@@ -144,9 +157,14 @@ Result<OsHandle> os_create_beside(const std::string &path, std::string &temporar
     std::snprintf(suffix, sizeof suffix, ".%lu.%08x.tmp", static_cast<unsigned long>(GetCurrentProcessId()),
                   static_cast<unsigned>(salt >> 32));
     temporary = path + suffix;
-    const HANDLE handle = CreateFileW(to_utf16(temporary).c_str(), GENERIC_READ | GENERIC_WRITE, 0, nullptr, CREATE_NEW,
+    const HANDLE handle = CreateFileW(to_path(temporary).c_str(), GENERIC_READ | GENERIC_WRITE, 0, nullptr, CREATE_NEW,
                                       FILE_ATTRIBUTE_NORMAL, nullptr);
-    if (handle != INVALID_HANDLE_VALUE) return reinterpret_cast<OsHandle>(handle);
+    if (handle != INVALID_HANDLE_VALUE && GetFileType(handle) == FILE_TYPE_DISK)
+      return reinterpret_cast<OsHandle>(handle);
+    if (handle != INVALID_HANDLE_VALUE) {  // names such as NUL are devices in every folder
+      CloseHandle(handle);
+      return fail(DS_E_FORMAT, "file", "%s is a device, expected a regular file", path.c_str()).at(path);
+    }
     if (GetLastError() != ERROR_FILE_EXISTS) return os_failure(GetLastError(), "create", temporary);
   }
   return os_failure(ERROR_FILE_EXISTS, "create", temporary);
@@ -156,7 +174,7 @@ Status os_publish(OsHandle handle, const std::string &temporary, const std::stri
   const DWORD flushed = FlushFileBuffers(to_handle(handle)) ? 0 : GetLastError();
   CloseHandle(to_handle(handle));
   if (flushed) return os_failure(flushed, "write", temporary);
-  if (!MoveFileExW(to_utf16(temporary).c_str(), to_utf16(path).c_str(),
+  if (!MoveFileExW(to_path(temporary).c_str(), to_path(path).c_str(),
                    MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH))
     return os_failure(GetLastError(), "replace", path);
   return {};
@@ -164,7 +182,7 @@ Status os_publish(OsHandle handle, const std::string &temporary, const std::stri
 
 void os_remove(const std::string &path) noexcept {
   try {
-    DeleteFileW(to_utf16(path).c_str());
+    DeleteFileW(to_path(path).c_str());
   } catch (...) {  // no memory for the name: the file stays
   }
 }

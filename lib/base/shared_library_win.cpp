@@ -18,7 +18,7 @@ Result<SharedLibrary> SharedLibrary::open(const std::string &path, int) {
   if (!is_absolute(path) || path.find('\0') != std::string::npos)
     return fail(DS_E_ARGUMENT, "library", "\"%s\" is not an absolute path", path.c_str()).at(path);
   SharedLibrary library;
-  std::wstring wide = to_utf16(path);
+  std::wstring wide = to_path(path);
   for (wchar_t &unit : wide)
     if (unit == L'/') unit = L'\\';
   library.handle_ =

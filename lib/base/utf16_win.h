@@ -32,4 +32,22 @@ inline std::string to_utf8(std::wstring_view wide) {
   return text;
 }
 
+// A path as calls for files take it. One that is longer than they take by itself becomes an absolute one with the
+// prefix that lifts the limit. Empty if `path` is not UTF-8: no file has that name.
+inline std::wstring to_path(std::string_view path) {
+  constexpr size_t kLongest = 240;  // of 260, less what callers and the system append
+  std::wstring wide = to_utf16(path);
+  if (wide.starts_with(L"\\\\?\\")) {  // taken as it stands, so it may have no '/'
+    for (wchar_t &unit : wide)
+      if (unit == L'/') unit = L'\\';
+    return wide;
+  }
+  if (wide.size() < kLongest) return wide;
+  const DWORD units = GetFullPathNameW(wide.c_str(), 0, nullptr, nullptr);
+  std::wstring full(units, L'\0');
+  full.resize(GetFullPathNameW(wide.c_str(), units, full.data(), nullptr));
+  if (full.starts_with(L"\\\\")) return L"\\\\?\\UNC" + full.substr(1);
+  return L"\\\\?\\" + full;
+}
+
 }  // namespace deepseam

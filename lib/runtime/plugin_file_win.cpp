@@ -64,8 +64,8 @@ Judged<TrustedFolder> TrustedFolder::open(const std::string &path) {
   std::unique_ptr<TrustedFolder> folder(new TrustedFolder);
   folder->path_ = path;
   // Without delete sharing: as long as it is open, the folder keeps its name.
-  HANDLE handle = ::CreateFileW(to_utf16(path).c_str(), FILE_LIST_DIRECTORY, FILE_SHARE_READ | FILE_SHARE_WRITE,
-                                nullptr, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, nullptr);
+  HANDLE handle = ::CreateFileW(to_path(path).c_str(), FILE_LIST_DIRECTORY, FILE_SHARE_READ | FILE_SHARE_WRITE, nullptr,
+                                OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, nullptr);
   if (handle == INVALID_HANDLE_VALUE)
     return {nullptr, refuse_open(path, "plugin folder", ::GetLastError(), PluginReason::kFolder)};
   folder->handle_ = reinterpret_cast<intptr_t>(handle);
@@ -83,7 +83,7 @@ TrustedFolder::~TrustedFolder() {
 Result<std::vector<std::string>> TrustedFolder::manifests() const {
   std::vector<std::string> names;
   WIN32_FIND_DATAW found;
-  HANDLE search = ::FindFirstFileW(to_utf16(path_ + "\\*" + kManifestSuffix).c_str(), &found);
+  HANDLE search = ::FindFirstFileW(to_path(path_ + "\\*" + kManifestSuffix).c_str(), &found);
   if (search == INVALID_HANDLE_VALUE) {
     if (::GetLastError() == ERROR_FILE_NOT_FOUND) return names;
     return fail(DS_E_IO, kDomain, "cannot list plugin folder %s", path_.c_str())
@@ -113,7 +113,7 @@ Judged<TrustedFile> TrustedFolder::file(const std::string &bare_name, bool follo
         {PluginReason::kFile, fail(DS_E_ARGUMENT, kDomain, "%s: expected a bare file name", path.c_str()).at(path)}};
   std::unique_ptr<TrustedFile> file(new TrustedFile);
   file->path_ = path;
-  HANDLE handle = ::CreateFileW(to_utf16(path).c_str(), GENERIC_READ, FILE_SHARE_READ, nullptr, OPEN_EXISTING,
+  HANDLE handle = ::CreateFileW(to_path(path).c_str(), GENERIC_READ, FILE_SHARE_READ, nullptr, OPEN_EXISTING,
                                 follow_links ? FILE_ATTRIBUTE_NORMAL : FILE_FLAG_OPEN_REPARSE_POINT, nullptr);
   if (handle == INVALID_HANDLE_VALUE)
     return {nullptr, refuse_open(path, "file", ::GetLastError(), PluginReason::kFile)};
@@ -146,7 +146,7 @@ void *open_system_library(const char *name) noexcept {
 
 void *open_library_at(const std::string &path) noexcept {
   try {
-    return ::LoadLibraryExW(to_utf16(path).c_str(), nullptr,
+    return ::LoadLibraryExW(to_path(path).c_str(), nullptr,
                             LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_DEFAULT_DIRS);
   } catch (...) {
     return nullptr;

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "runtime/device.h"
+#include "runtime/plugin_file.h"
 #include "runtime/registry.h"
 #include "session/engine.h"
 #include "session/job.h"
@@ -41,11 +42,8 @@ struct RuntimeParts {
 
 Result<std::shared_ptr<RuntimeState>> RuntimeState::create(RuntimeOptions options) {
   for (const std::string &folder : options.plugin_dirs)
-    if (folder.empty() || folder[0] != '/')
-#if defined(_WIN32)
-      if (folder.size() < 3 || folder[1] != ':')
-#endif
-        return fail(DS_E_ARGUMENT, "session", "plugin folder \"%s\" is not an absolute path", folder.c_str());
+    if (!runtime::is_absolute(folder))
+      return fail(DS_E_ARGUMENT, "session", "plugin folder \"%s\" is not an absolute path", folder.c_str());
   DS_TRY_VALUE(std::shared_ptr<Service> service, Service::start());
   std::unique_ptr<RuntimeState> state;
   try {

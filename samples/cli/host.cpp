@@ -2,29 +2,16 @@
 
 #include <cerrno>
 #include <charconv>
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <string_view>
 
-#if defined(_WIN32)
-#include <io.h>
-#define isatty _isatty
-#define fileno _fileno
-#else
-#include <unistd.h>
-#endif
+#include "console.h"
 
 namespace ds_cli {
 namespace {
 
-ds_cancel *interrupt_flag = nullptr;  // this program's, not the library's: a signal handler has no other way
-
-// The first interrupt asks for an orderly end; a second one does not wait for it.
-void on_interrupt(int number) {
-  ds_cancel_set(interrupt_flag, nullptr);
-  std::signal(number, SIG_DFL);
-}
+ds_cancel *interrupt_flag = nullptr;  // this program's, not the library's: an interrupt has no other way
 
 uint32_t kv_format(const std::string &name) {
   if (name.empty()) return DS_KV_AUTO;
@@ -82,11 +69,11 @@ Host::Host(const Options &options) {
   check(ds_cancel_create(&cancel, &error), error);
   cancel_.reset(cancel);
   interrupt_flag = cancel;
-  std::signal(SIGINT, on_interrupt);
+  on_interrupt([] { ds_cancel_set(interrupt_flag, nullptr); });  // asks for an orderly end
 }
 
 Host::~Host() {
-  std::signal(SIGINT, SIG_DFL);
+  on_interrupt(nullptr);
   interrupt_flag = nullptr;
   ds_runtime_shutdown(runtime_.get(), uint64_t{30} * 1000000000, nullptr);
 }
@@ -163,7 +150,7 @@ double info_f64(const ds_info *info, const char *key, double otherwise) {
 }
 
 int32_t DS_CALL show_progress(void *, const ds_progress *progress) {
-  static const bool terminal = isatty(fileno(stderr));
+  static const bool terminal = is_terminal(stderr);
   if (!terminal || progress->total == 0) return DS_CONTINUE;
   const unsigned percent =
       static_cast<unsigned>(100.0 * static_cast<double>(progress->done) / static_cast<double>(progress->total));
@@ -175,12 +162,12 @@ int32_t DS_CALL show_progress(void *, const ds_progress *progress) {
 }
 
 void end_progress() {
-  if (isatty(fileno(stderr))) std::fputs("\r\033[K", stderr);
+  if (is_terminal(stderr)) std::fputs("\r\033[K", stderr);
 }
 
 std::string read_file(const std::string &path) {
   const bool is_stdin = path == "-";
-  std::FILE *file = is_stdin ? stdin : std::fopen(path.c_str(), "rb");
+  std::FILE *file = is_stdin ? stdin : open_file(path, "rb");
   if (!file) throw Failure(path + ": cannot be opened: " + std::strerror(errno));
   std::string content;
   char piece[65536];

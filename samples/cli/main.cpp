@@ -5,10 +5,12 @@
 #include <string>
 
 #include "commands.h"
+#include "console.h"
 
 int main(int argc, char **argv) {
+  const ds_cli::Console console;
   ds_cli::Options options;
-  if (const int status = ds_cli::parse(argc, argv, &options); status >= 0) return status;
+  if (const int status = ds_cli::parse(ds_cli::arguments(argc, argv), &options); status >= 0) return status;
   try {
     for (const ds_cli::Command &command : ds_cli::kCommands)
       if (options.command == command.name) return command.run(options);

@@ -1,7 +1,8 @@
 #include "npy.h"
 
-#include <fstream>
+#include <cstdio>
 
+#include "console.h"
 #include "host.h"
 
 namespace ds_cli {
@@ -11,13 +12,23 @@ void write_npy(const std::string &path, const float *values, uint64_t rows, uint
                        std::to_string(cols) + "), }";
   header.append(63 - (10 + header.size()) % 64, ' ');  // data starts at a multiple of 64
   header += '\n';
-  std::ofstream file(path, std::ios::binary);
-  file.write("\x93NUMPY\x01\x00", 8);
-  file.put(static_cast<char>(header.size() & 255)).put(static_cast<char>(header.size() >> 8));
-  file.write(header.data(), static_cast<std::streamsize>(header.size()));
-  file.write(reinterpret_cast<const char *>(values), static_cast<std::streamsize>(rows * cols * sizeof(float)));
-  file.close();
-  if (!file) throw Failure(path + ": cannot be written");
+  const char front[] = {'\x93',
+                        'N',
+                        'U',
+                        'M',
+                        'P',
+                        'Y',
+                        1,
+                        0,
+                        static_cast<char>(header.size() & 255),
+                        static_cast<char>(header.size() >> 8)};
+  std::FILE *file = open_file(path, "wb");
+  if (!file) throw Failure(path + ": cannot be opened for writing");
+  const uint64_t n = rows * cols;
+  const bool written = std::fwrite(front, 1, sizeof front, file) == sizeof front &&
+                       std::fwrite(header.data(), 1, header.size(), file) == header.size() &&
+                       std::fwrite(values, sizeof(float), n, file) == n;
+  if (std::fclose(file) != 0 || !written) throw Failure(path + ": cannot be written");
 }
 
 }  // namespace ds_cli

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "console.h"
+
 namespace ds_cli {
 namespace {
 
@@ -156,21 +158,22 @@ void declare(CLI::App *app, Options *o) {
 void resolve_model(Options *o) {
   std::error_code ignored;
   if (o->model.empty() || o->model == "embedded" || std::filesystem::exists(o->model, ignored)) return;
-  const char *models = std::getenv("OLLAMA_MODELS"), *home = std::getenv("HOME");
+  const char *models = std::getenv("OLLAMA_MODELS");
+  const std::string home = home_folder();
   std::filesystem::path folder = o->ollama_models;
   if (folder.empty() && models) folder = models;
-  if (folder.empty() && home) folder = std::filesystem::path(home) / ".ollama" / "models";
+  if (folder.empty() && !home.empty()) folder = std::filesystem::path(home) / ".ollama" / "models";
   if (std::filesystem::is_directory(folder / "manifests", ignored)) o->model = (folder / o->model).string();
 }
 
 }  // namespace
 
-int parse(int argc, char **argv, Options *options) {
+int parse(const std::vector<std::string> &arguments, Options *options) {
   CLI::App app("ds: DeepSeek MoE code models, through the public C API of deepseam", "ds");
   app.set_version_flag("--version", DS_VERSION_STRING);
   declare(&app, options);
   try {
-    app.parse(argc, argv);
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend() - 1));  // backwards, without the name
   } catch (const CLI::ParseError &error) {
     return app.exit(error) == 0 ? 0 : 2;
   }

@@ -22,7 +22,8 @@ struct Options {
   uint32_t repetitions = 3;
 };
 
-// Parses argv. Returns -1 to go on, else the exit status (0 after --help, 2 after a usage error already told).
-int parse(int argc, char **argv, Options *options);
+// Parses the program's arguments, its name the first of them. Returns -1 to go on, else the exit status (0 after
+// --help, 2 after a usage error already told).
+int parse(const std::vector<std::string> &arguments, Options *options);
 
 }  // namespace ds_cli

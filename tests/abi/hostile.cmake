@@ -1,6 +1,6 @@
 # Hosts that make life hard. They all open one tiny model, which a fixture writes.
 set(abi_model ${CMAKE_CURRENT_BINARY_DIR}/tiny.dsm)
-set(abi_definitions ABI_MODEL="${abi_model}" ABI_PLUGIN_DIR="${CMAKE_BINARY_DIR}/lib/deepseam/${DSB_ABI_MAJOR}"
+set(abi_definitions ABI_MODEL="${abi_model}" ABI_PLUGIN_DIR="${DS_PLUGIN_DIR}"
   REAL_LIBRARY="$<TARGET_FILE:deepseam>")
 add_library(abi_host STATIC hostile/host.cpp)
 target_include_directories(abi_host PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})

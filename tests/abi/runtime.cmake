@@ -22,13 +22,20 @@ foreach(target IN LISTS DS_LYING_TARGETS)
   add_dependencies(lying_plugins ${target})
 endforeach()
 
-# What the build tool says of the honest one, asked and told.
+# What the build tool says of the honest one, asked and told; a build for another machine can only be told.
+set(tool deepseam-manifest)
+set(about_honest)
+if(CMAKE_CROSSCOMPILING)
+  set(tool ${DS_MANIFEST_TOOL})
+  string(TOLOWER ${CMAKE_SYSTEM_NAME} system)
+  set(about_honest --name liar --plugin-version 1.0 --os ${system} --arch ${CMAKE_SYSTEM_PROCESSOR} --unloadable)
+endif()
 add_custom_command(OUTPUT ${DS_LYING_DIR}/lying_honest.dsplugin ${DS_LYING_DIR}/told.dsplugin
-  COMMAND deepseam-manifest $<TARGET_FILE:lying_honest> ${DS_LYING_DIR}/lying_honest.dsplugin
-  COMMAND deepseam-manifest $<TARGET_FILE:lying_honest> ${DS_LYING_DIR}/told.dsplugin --name told --plugin-version 3.4
+  COMMAND ${tool} $<TARGET_FILE:lying_honest> ${DS_LYING_DIR}/lying_honest.dsplugin ${about_honest}
+  COMMAND ${tool} $<TARGET_FILE:lying_honest> ${DS_LYING_DIR}/told.dsplugin --name told --plugin-version 3.4
     --os windows --arch aarch64 --gpu-arch sm_80 --gpu-arch sm_90 --ptx --min-driver nvidia:525.60.13
     --signature ${CMAKE_CURRENT_LIST_FILE}
-  DEPENDS deepseam-manifest lying_honest VERBATIM)
+  DEPENDS ${tool} lying_honest VERBATIM)
 add_custom_target(lying_sidecars DEPENDS ${DS_LYING_DIR}/lying_honest.dsplugin ${DS_LYING_DIR}/told.dsplugin)
 add_dependencies(lying_plugins lying_sidecars)
 

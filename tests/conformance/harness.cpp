@@ -1,20 +1,22 @@
 #include "harness.h"
 
-#include <dlfcn.h>
-
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
+
+#include "base/allocator.h"
+#include "libraries.h"
 
 namespace conformance {
 namespace {
 
 void DS_CALL log_nothing(void *, uint32_t, const char *) {}
-void *DS_CALL allocate(void *, uint64_t size, uint64_t alignment, uint32_t) {
-  return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+void *DS_CALL allocate(void *, uint64_t size, uint64_t alignment, uint32_t tag) {
+  return deepseam::default_allocator().allocate(nullptr, size, alignment, tag);
 }
-void DS_CALL release(void *, void *memory, uint64_t, uint32_t) { std::free(memory); }
+void DS_CALL release(void *, void *memory, uint64_t size, uint32_t tag) {
+  deepseam::default_allocator().release(nullptr, memory, size, tag);
+}
 void DS_CALL parallel(void *user, uint32_t n, dsb_task task, void *arg) {
   static_cast<deepseam::TaskRunner *>(user)->run(n, task, arg);
 }
@@ -22,9 +24,9 @@ uint64_t DS_CALL clock_ns(void *) {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
 }
-void *DS_CALL library_open(void *, const char *name) { return dlopen(name, RTLD_NOW | RTLD_LOCAL); }
-void *DS_CALL library_symbol(void *, void *library, const char *symbol) { return dlsym(library, symbol); }
-void DS_CALL library_close(void *, void *library) { dlclose(library); }
+void *DS_CALL library_open(void *, const char *name) { return open_library(name); }
+void *DS_CALL symbol_of(void *, void *library, const char *symbol) { return library_symbol(library, symbol); }
+void DS_CALL library_close(void *, void *library) { close_library(library); }
 
 void require_ok(ds_status code, const Error &error) { REQUIRE_MESSAGE(code == DS_OK, error.message); }
 
@@ -51,12 +53,12 @@ Machine::Machine() {
            parallel,
            clock_ns,
            library_open,
-           library_symbol,
+           symbol_of,
            library_close,
            ""};
-  library_ = dlopen(backend_path(), RTLD_NOW | RTLD_LOCAL);
-  REQUIRE_MESSAGE(library_, dlerror());
-  const auto entry = reinterpret_cast<dsb_main>(dlsym(library_, "ds_backend_main"));
+  library_ = open_library(backend_path());
+  REQUIRE_MESSAGE(library_, backend_path());
+  const auto entry = reinterpret_cast<dsb_main>(library_symbol(library_, "ds_backend_main"));
   REQUIRE((entry != nullptr));
   Error error;
   uint32_t version = 0;
@@ -72,7 +74,7 @@ Machine::Machine() {
 Machine::~Machine() {
   if (device_) api_.device_close(device_);
   if (instance_) api_.instance_destroy(instance_);
-  if (library_) dlclose(library_);
+  if (library_) close_library(library_);
 }
 
 dsb_plan_options default_options() {

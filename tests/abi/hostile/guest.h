@@ -3,7 +3,9 @@
 // A failure ends the process with status 1 and a sentence.
 #pragma once
 
+#if !defined(_WIN32)
 #include <unistd.h>
+#endif
 
 #include <cstdio>
 #include <cstdlib>
@@ -114,6 +116,7 @@ struct Guest {
   }
 };
 
+#if !defined(_WIN32)
 // The library under another name in a folder of its own.
 inline std::string copy_of_library(const char *name) {
   char folder[] = "/tmp/deepseam-copy-XXXXXX";
@@ -129,5 +132,6 @@ inline void remove_copy(const std::string &path) {
   unlink(path.c_str());
   rmdir(path.substr(0, path.rfind('/')).c_str());
 }
+#endif
 
 }  // namespace hostile

@@ -1,7 +1,6 @@
 #include "base/task_runner.h"
 
 #include <doctest/doctest.h>
-#include <signal.h>
 
 #include <atomic>
 #include <chrono>
@@ -97,29 +96,6 @@ TEST_CASE("an exception in a task reaches the caller after all other tasks ran; 
     run(*pool, 5, [&](uint32_t) { ran.fetch_add(1); });
     CHECK(ran == 25);
   }
-}
-
-TEST_CASE("pool threads block every signal, the caller's mask is as before") {
-  sigset_t before, after;
-  REQUIRE(::pthread_sigmask(SIG_SETMASK, nullptr, &before) == 0);
-  const std::unique_ptr<TaskRunner> pool = make_pool(3);
-  REQUIRE(::pthread_sigmask(SIG_SETMASK, nullptr, &after) == 0);
-  CHECK(::sigismember(&before, SIGUSR1) == ::sigismember(&after, SIGUSR1));
-  const std::thread::id caller = std::this_thread::get_id();
-  std::atomic<int> open{0}, threads{0};
-  std::atomic<uint32_t> arrived{0};
-  run(*pool, 3, [&](uint32_t) {
-    arrived.fetch_add(1);
-    while (arrived.load() < 3) std::this_thread::yield();  // so that every thread has one task
-    if (std::this_thread::get_id() == caller) return;
-    sigset_t mask;
-    ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
-    threads.fetch_add(1);
-    for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGALRM, SIGCHLD, SIGPROF})
-      open += !::sigismember(&mask, signal);
-  });
-  CHECK(threads == 2);
-  CHECK(open == 0);
 }
 
 #if defined(__x86_64__)

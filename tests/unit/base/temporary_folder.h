@@ -3,18 +3,25 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <string>
+
+// A new folder below `parent`, which nothing else uses.
+inline std::string make_temporary_folder(const std::string &parent) {
+  std::random_device random;
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    std::string path = parent + "/deepseam_test_" + std::to_string(random()) + std::to_string(random());
+    if (std::filesystem::create_directory(path)) return path;
+  }
+  FAIL("no temporary folder can be made");
+  return {};
+}
 
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "deepseam_test_XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()));
-    path_ = pattern;
-  }
+  TemporaryFolder() { path_ = make_temporary_folder(std::filesystem::temp_directory_path().string()); }
   ~TemporaryFolder() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);

@@ -1,6 +1,9 @@
 #include "runtime/host_services.h"
 
 #include <doctest/doctest.h>
+#if !defined(_WIN32)
+#include <sys/stat.h>
+#endif
 #include <xmmintrin.h>
 
 #include <atomic>
@@ -12,6 +15,12 @@
 
 namespace deepseam::runtime {
 namespace {
+
+#if defined(_WIN32)
+constexpr const char *kSystemLibrary = "msvcrt.dll";
+#else
+constexpr const char *kSystemLibrary = "libc.so.6";
+#endif
 
 // A runner that does with its tasks whatever a test wants.
 class OddRunner : public TaskRunner {
@@ -177,7 +186,7 @@ TEST_CASE("vendor libraries are opened by bare name, never from the current dire
   const test::PluginFolder folder;
   const std::string path = folder.add_binary("lying_honest");
   const Host bare;
-  const std::string before = std::filesystem::current_path();
+  const std::filesystem::path before = std::filesystem::current_path();
   std::filesystem::current_path(folder.path());
   for (const std::string &name :
        {std::string("lying_honest.so"), std::string("./lying_honest.so"), path, std::string(), std::string("..")}) {
@@ -187,7 +196,7 @@ TEST_CASE("vendor libraries are opened by bare name, never from the current dire
   std::filesystem::current_path(before);
   CHECK(bare->library_open(bare.user(), nullptr) == nullptr);
 
-  void *system = bare->library_open(bare.user(), "libc.so.6");
+  void *system = bare->library_open(bare.user(), kSystemLibrary);
   REQUIRE(system);
   CHECK(bare->library_symbol(bare.user(), system, "strlen") != nullptr);
   CHECK(bare->library_symbol(bare.user(), system, "no_such_symbol_here") == nullptr);
@@ -195,6 +204,7 @@ TEST_CASE("vendor libraries are opened by bare name, never from the current dire
   bare->library_close(bare.user(), system);
 }
 
+#if !defined(_WIN32)
 TEST_CASE("the host's folders are looked into, through links, if nobody else may write them") {
   const test::PluginFolder folder;
   folder.add_binary("lying_honest");
@@ -211,6 +221,19 @@ TEST_CASE("the host's folders are looked into, through links, if nobody else may
   ::chmod(folder.path().c_str(), 0777);
   CHECK(host->library_open(host.user(), "lying_honest.so") == nullptr);
 }
+#else
+TEST_CASE("the host's folders are looked into") {
+  const test::PluginFolder folder;
+  folder.add_binary("lying_honest");
+  HostOptions options;
+  options.library_folders = {"relative", folder.path()};
+  const Host host(options);
+  void *library = host->library_open(host.user(), "lying_honest.so");
+  REQUIRE(library);
+  CHECK(host->library_symbol(host.user(), library, "ds_backend_main") != nullptr);
+  host->library_close(host.user(), library);
+}
+#endif
 
 }  // namespace
 }  // namespace deepseam::runtime

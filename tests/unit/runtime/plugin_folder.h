@@ -1,10 +1,12 @@
 // A folder of its own for a test that loads plugins, with binaries from the build and manifests made for them.
 #pragma once
 
-#include <sys/stat.h>
-#include <unistd.h>
+#if defined(_WIN32)
+#include "base/utf16_win.h"
+#else
+#include <dlfcn.h>
+#endif
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include "runtime/plugin_loader.h"
+#include "unit/base/temporary_folder.h"
 
 namespace deepseam::runtime::test {
 
@@ -23,7 +26,26 @@ inline std::vector<uint8_t> read_bytes(const std::string &path) {
 inline void write_bytes(const std::string &path, const std::vector<uint8_t> &bytes) {
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char *>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  ::chmod(path.c_str(), 0644);
+  using std::filesystem::perms;
+  const perms others = perms::group_read | perms::others_read;
+  std::filesystem::permissions(path, perms::owner_read | perms::owner_write | others);
+}
+
+#if defined(_WIN32)
+inline constexpr const char *kBuiltSuffix = ".dll";
+#else
+inline constexpr const char *kBuiltSuffix = ".so";
+#endif
+
+// Whether the binary at `path` is mapped into this process.
+inline bool is_loaded(const std::string &path) {
+#if defined(_WIN32)
+  return ::GetModuleHandleW(std::filesystem::path(path).make_preferred().c_str()) != nullptr;
+#else
+  void *handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
+  if (handle) ::dlclose(handle);
+  return handle != nullptr;
+#endif
 }
 
 // The truth about a binary, as far as a manifest tells it.
@@ -36,7 +58,7 @@ inline Manifest manifest_for(const std::string &binary_path) {
   manifest.abi_min = manifest.abi_max = DSB_ABI_VERSION;
   manifest.os = platform.os;
   manifest.arch = platform.arch;
-  manifest.file = std::filesystem::path(binary_path).filename();
+  manifest.file = std::filesystem::path(binary_path).filename().string();
   manifest.file_bytes = bytes.size();
   manifest.hash = hash128(bytes);
   manifest.unloadable = true;
@@ -47,9 +69,10 @@ class PluginFolder {
  public:
   PluginFolder() : PluginFolder(std::filesystem::temp_directory_path().string()) {}
   explicit PluginFolder(const std::string &parent) {
-    std::string pattern = parent + "/deepseam-plugins-XXXXXX";
-    path_ = ::mkdtemp(pattern.data());
-    ::chmod(path_.c_str(), 0755);
+    using std::filesystem::perms;
+    path_ = make_temporary_folder(parent);
+    std::filesystem::permissions(path_, perms::group_write | perms::others_write,
+                                 std::filesystem::perm_options::remove);
   }
   ~PluginFolder() {
     std::error_code ignored;
@@ -61,9 +84,9 @@ class PluginFolder {
   const std::string &path() const { return path_; }
   std::string operator/(const std::string &name) const { return path_ + "/" + name; }
 
-  // Copies a plugin of the build here; returns its path.
+  // Copies a plugin of the build here, by one name on every system; returns its path.
   std::string add_binary(const std::string &name) const {
-    write_bytes(*this / (name + ".so"), read_bytes(std::string(DS_LYING_DIR) + "/" + name + ".so"));
+    write_bytes(*this / (name + ".so"), read_bytes(std::string(DS_LYING_DIR) + "/" + name + kBuiltSuffix));
     return *this / (name + ".so");
   }
   std::string add_manifest(const std::string &stem, const Manifest &manifest) const {
@@ -78,5 +101,15 @@ class PluginFolder {
 };
 
 inline std::shared_ptr<const HostOptions> plain_host() { return std::make_shared<const HostOptions>(); }
+
+inline PluginReport report_of(const std::string &path) { return load_plugin(path, {}, plain_host()).report; }
+
+inline void check_refused(const PluginReport &report, PluginStage stage, PluginReason why, ds_status code) {
+  CHECK(plugin_stage_name(report.stage) == std::string(plugin_stage_name(stage)));
+  CHECK(plugin_reason_name(report.why) == std::string(plugin_reason_name(why)));
+  CHECK(report.code == code);
+  CHECK_FALSE(report.loaded);
+  CHECK_FALSE(report.reason.empty());
+}
 
 }  // namespace deepseam::runtime::test

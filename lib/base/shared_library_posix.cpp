@@ -1,6 +1,4 @@
 // shared_library.h on systems with dlopen.
-#include "base/shared_library.h"
-
 #include <dlfcn.h>
 #include <sys/stat.h>
 
@@ -8,6 +6,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <utility>
+
+#include "base/shared_library.h"
 
 namespace deepseam {
 namespace {

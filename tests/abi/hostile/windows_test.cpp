@@ -1,0 +1,86 @@
+// The library coming and going in a process of Windows. usage: hostile_windows reload TIMES | exit TIMES
+//
+// reload: everything of one load is opened, used and closed, and its file can be replaced afterwards. exit: a child
+// leaves while the library generates, each time a little later; it must end by itself, with the status it gave.
+#include <chrono>
+#include <cstring>
+#include <string>
+#include <thread>
+
+#include "guest.h"
+
+using hostile::Guest;
+using hostile::stop;
+
+namespace {
+
+uint64_t private_bytes() {
+  MEMORYSTATUSEX status{};
+  status.dwLength = sizeof status;
+  GlobalMemoryStatusEx(&status);
+  return status.ullTotalVirtual - status.ullAvailVirtual;
+}
+
+int reload(int times) {
+  std::vector<uint32_t> first;
+  uint64_t settled = 0;
+  for (int i = 0; i < times; ++i) {
+    Guest guest(REAL_LIBRARY);
+    guest.open("ref");
+    const auto ids = guest.generate();
+    if (i == 0) first = ids;
+    if (ids != first) stop("other tokens after reloading");
+    guest.close();
+    if (GetModuleHandleA("deepseam.dll")) stop("the library stays after it was closed");
+    if (GetModuleHandleA("deepseam-ref.dll")) stop("a plugin stays after the library was closed");
+    if (i == 4) settled = private_bytes();
+  }
+  const uint64_t now = private_bytes();
+  std::printf("%d loads, address space in use: %llu bytes, %llu after the fifth\n", times,
+              static_cast<unsigned long long>(now), static_cast<unsigned long long>(settled));
+  return 0;
+}
+
+void leave_while_generating(int milliseconds) {
+  Guest guest(REAL_LIBRARY);
+  guest.open("ref");
+  guest.start();
+  std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+  std::exit(0);  // handlers of the C library run while our threads do, then those of the libraries without them
+}
+
+int leave(const char *program, int times) {
+  for (int i = 0; i < times; ++i) {
+    std::string line = std::string("\"") + program + "\" child " + std::to_string(i);
+    STARTUPINFOA start{};
+    start.cb = sizeof start;
+    PROCESS_INFORMATION child{};
+    if (!CreateProcessA(nullptr, line.data(), nullptr, nullptr, FALSE, 0, nullptr, nullptr, &start, &child))
+      stop("no child can be started");
+    if (WaitForSingleObject(child.hProcess, 60000) != WAIT_OBJECT_0) {
+      TerminateProcess(child.hProcess, 1);
+      stop("exit hangs");
+    }
+    DWORD status = 1;
+    GetExitCodeProcess(child.hProcess, &status);
+    CloseHandle(child.hThread);
+    CloseHandle(child.hProcess);
+    if (status != 0) stop(("exit ended with status " + std::to_string(status)).c_str());
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  if (argc != 3) return 2;
+  const int number = std::atoi(argv[2]);
+  if (!std::strcmp(argv[1], "reload")) return reload(number);
+  if (!std::strcmp(argv[1], "child")) leave_while_generating(number);
+  if (!std::strcmp(argv[1], "exit")) {
+    char program[MAX_PATH + 1] = {};
+    GetModuleFileNameA(nullptr, program, MAX_PATH);
+    return leave(program, number);
+  }
+  return 2;
+}
