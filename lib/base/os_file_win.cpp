@@ -28,8 +28,8 @@ Status os_failure(DWORD code, const char *verb, const std::string &path) {
 // Whether pages stay readable once they are mapped. Nobody can truncate a mapped file here; what is left is a file that
 // is behind a network, in a filesystem that is a program, on a disk that can be pulled out, or still to be fetched.
 bool is_steady(const std::wstring &path, DWORD attributes) {
-  constexpr DWORD kElsewhere =
-      FILE_ATTRIBUTE_OFFLINE | FILE_ATTRIBUTE_RECALL_ON_DATA_ACCESS | FILE_ATTRIBUTE_RECALL_ON_OPEN;
+  constexpr DWORD kRecallOnOpen = 0x40000, kRecallOnDataAccess = 0x400000;  // winnt.h has them from Windows 10 on
+  constexpr DWORD kElsewhere = FILE_ATTRIBUTE_OFFLINE | kRecallOnOpen | kRecallOnDataAccess;
   if (attributes & kElsewhere) return false;
   std::wstring root(path.size() + MAX_PATH + 1, L'\0');
   if (!GetVolumePathNameW(path.c_str(), root.data(), static_cast<DWORD>(root.size()))) return false;
