@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "commands.h"
+#include "console.h"
 
 namespace ds_cli {
 namespace {
@@ -130,7 +131,7 @@ int run_pack(const Options &options) {
 
 int run_export(const Options &options) {
   std::error_code failure;
-  std::filesystem::create_directories(options.out, failure);
+  std::filesystem::create_directories(file_path(options.out), failure);
   if (failure) throw Failure(options.out + ": cannot be made: " + failure.message());
   std::vector<ds_option> list{text_option("form", "hf")};
   if (!options.adapter.empty()) list.push_back(text_option("adapter", options.adapter));

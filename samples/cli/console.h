@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,13 @@ bool is_terminal(std::FILE *file);
 // fopen with a name in UTF-8.
 std::FILE *open_file(const std::string &path, const char *mode);
 
-// The folder of this user's own files; "" if the system does not tell.
-std::string home_folder();
+// A variable of the environment; "" if it is not set.
+std::string environment(const char *name);
+extern const char *const kHomeVariable;  // the one that holds the folder of this user's own files
+
+// A name in UTF-8 as the standard library's path: made from plain chars it would depend on the system's settings.
+inline std::filesystem::path file_path(const std::string &name) {
+  return std::filesystem::path(std::u8string(name.begin(), name.end()));
+}
 
 }  // namespace ds_cli

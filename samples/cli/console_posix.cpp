@@ -32,9 +32,11 @@ bool is_terminal(std::FILE *file) { return ::isatty(::fileno(file)) != 0; }
 
 std::FILE *open_file(const std::string &path, const char *mode) { return std::fopen(path.c_str(), mode); }
 
-std::string home_folder() {
-  const char *home = std::getenv("HOME");
-  return home ? home : "";
+std::string environment(const char *name) {
+  const char *value = std::getenv(name);
+  return value ? value : "";
 }
+
+const char *const kHomeVariable = "HOME";
 
 }  // namespace ds_cli

@@ -78,9 +78,11 @@ std::FILE *open_file(const std::string &path, const char *mode) {
   return _wfopen(to_utf16(path).c_str(), to_utf16(mode).c_str());
 }
 
-std::string home_folder() {
-  const wchar_t *home = _wgetenv(L"USERPROFILE");
-  return home ? to_utf8(home) : "";
+std::string environment(const char *name) {
+  const wchar_t *value = _wgetenv(to_utf16(name).c_str());
+  return value ? to_utf8(value) : "";
 }
+
+const char *const kHomeVariable = "USERPROFILE";
 
 }  // namespace ds_cli

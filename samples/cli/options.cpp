@@ -3,7 +3,6 @@
 #include <deepseam/version.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdlib>
 #include <filesystem>
 
 #include "console.h"
@@ -157,13 +156,11 @@ void declare(CLI::App *app, Options *o) {
 // NAME:TAG becomes a path where no file has that name and Ollama's models are at hand.
 void resolve_model(Options *o) {
   std::error_code ignored;
-  if (o->model.empty() || o->model == "embedded" || std::filesystem::exists(o->model, ignored)) return;
-  const char *models = std::getenv("OLLAMA_MODELS");
-  const std::string home = home_folder();
-  std::filesystem::path folder = o->ollama_models;
-  if (folder.empty() && models) folder = models;
-  if (folder.empty() && !home.empty()) folder = std::filesystem::path(home) / ".ollama" / "models";
-  if (std::filesystem::is_directory(folder / "manifests", ignored)) o->model = (folder / o->model).string();
+  if (o->model.empty() || o->model == "embedded" || std::filesystem::exists(file_path(o->model), ignored)) return;
+  std::string models = o->ollama_models.empty() ? environment("OLLAMA_MODELS") : o->ollama_models;
+  const std::string home = environment(kHomeVariable);
+  if (models.empty() && !home.empty()) models = home + "/.ollama/models";
+  if (std::filesystem::is_directory(file_path(models + "/manifests"), ignored)) o->model = models + "/" + o->model;
 }
 
 }  // namespace

@@ -34,16 +34,18 @@ TEST_CASE("names are UTF-8, and what is not is the name of no file") {
 
 TEST_CASE("a path may be longer than 260 characters") {
   const TemporaryFolder folder;
+  const auto unlimited = [](const std::string &path) {
+    return "\\\\?\\" + std::filesystem::absolute(path).lexically_normal().make_preferred().string();
+  };
   std::string path = folder.path();
   for (int i = 0; i < 4; ++i) {
     path += "/" + std::string(90, static_cast<char>('a' + i));
-    REQUIRE(std::filesystem::create_directory("\\\\?\\" + std::filesystem::absolute(path).make_preferred().string()));
+    REQUIRE(std::filesystem::create_directory(unlimited(path)));
   }
   REQUIRE(write_file(path + "/f", "deep").ok());
   CHECK(content_of(path + "/f") == "deep");
   CHECK(open_folder(path, MapMode::kNever).value()->list().value() == std::vector<std::string>{"f"});
-  std::filesystem::remove_all("\\\\?\\" +
-                              std::filesystem::absolute(folder / std::string(90, 'a')).make_preferred().string());
+  std::filesystem::remove_all(unlimited(folder / std::string(90, 'a')));
 }
 
 TEST_CASE("a device is no regular file, and a folder is not replaced by one") {

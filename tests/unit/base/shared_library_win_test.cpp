@@ -10,9 +10,8 @@ using namespace deepseam;
 
 TEST_CASE("a library is found by a name in UTF-8") {
   const TemporaryFolder folder;
-  const std::string path = folder / "s\xc3\xbc\xc3\x9f.dll";
-  std::filesystem::copy_file(LOADABLE_ONE, path);
-  CHECK(SharedLibrary::open(path).ok());
+  std::filesystem::copy_file(LOADABLE_ONE, std::filesystem::path(folder.path()) / u8"s\u00fc\u00df.dll");
+  CHECK(SharedLibrary::open(folder / "s\xc3\xbc\xc3\x9f.dll").ok());
 }
 
 TEST_CASE("a path without a drive is not absolute") {
