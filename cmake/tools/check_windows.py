@@ -70,7 +70,7 @@ def check_import_library(build, name, functions):
     if not library.is_file():
         yield f"{library} is not there"
         return
-    found = set(re.findall(r" T (\S+)$", run("x86_64-w64-mingw32-nm", library), re.MULTILINE))
+    found = set(re.findall(r" T (\w+)$", run("x86_64-w64-mingw32-nm", library), re.MULTILINE))
     yield from (f"{library.name} lacks {one}" for one in sorted(functions - found))
     yield from (f"{library.name} has {one} besides" for one in sorted(found - functions))
 
