@@ -94,7 +94,7 @@ class Packer {
 
   // Where an error of each column is weighed by what a text uses; nullptr: all alike. `row` counts over the whole role.
   const float *moments_of(const WeightBinding &weight, const Target &target, uint64_t row) const {
-    const bool levels = dtype_info(target.dtype).block_elements > 1;
+    const bool levels = dtype_info(target.dtype).block_elements > 1 && target.dtype != DType::kQ8_0;
     if (!options_.moments || !levels || target.copy || target.unpack || target.plain || weight.spec.shape.size() < 2)
       return nullptr;
     const uint64_t cols = weight.spec.shape.back(), per_matrix = weight.spec.shape[weight.spec.shape.size() - 2];
