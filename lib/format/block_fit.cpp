@@ -38,16 +38,17 @@ struct LineFit {
 // Levels of 0 … highest by rounding, and the line of least squared error through them.
 LineFit fit_line(const float *x, const float *w, float inverse, float minimum, float highest, bool positive) {
   constexpr int kN = 32;
-  float level[kN], wx[kN], wl[kN], wll[kN], wxl[kN];
+  float level[kN], ww[kN], wx[kN], wl[kN], wll[kN], wxl[kN];
   nearest_levels(x, inverse, minimum, 0, highest, level);
   for (int i = 0; i < kN; ++i) {
+    ww[i] = w[i];
     wx[i] = w[i] * x[i];
     wl[i] = w[i] * level[i];
     wll[i] = wl[i] * level[i];
     wxl[i] = wx[i] * level[i];
   }
-  const float sw = lane_sum(*reinterpret_cast<const float(*)[kN]>(w)), sx = lane_sum(wx), sl = lane_sum(wl),
-              sll = lane_sum(wll), sxl = lane_sum(wxl), determinant = sw * sll - sl * sl;
+  const float sw = lane_sum(ww), sx = lane_sum(wx), sl = lane_sum(wl), sll = lane_sum(wll), sxl = lane_sum(wxl),
+              determinant = sw * sll - sl * sl;
   LineFit fit;
   if (!(determinant > 0) || !(sll > 0)) return fit;
   fit.line.scale = (sw * sxl - sx * sl) / determinant;
