@@ -147,10 +147,15 @@ DS_API ds_status DS_CALL ds_model_adapter_load(ds_model *model, const ds_source 
                                                ds_error *error);
 /* Requests that run with it go on. [any-thread, callback-safe] */
 DS_API void DS_CALL ds_model_adapter_release(ds_model_adapter *adapter);
-/* Writes a model as one .dsm file. Option keys, all texts:
+/* Writes a model as one .dsm file. Types: "f32", "f16", "bf16", "fp8", "q8", "q6", "q5", "q4", "q3"; "as-is"; a block
+ * format of GGUF's: "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q3_k", "q4_k", "q5_k", "q6_k". Option keys, all texts:
  *   "keep"  "TYPE=NAME,NAME…": these weights get TYPE instead of weight_type. May be given several times, the last one
  *           that names a weight wins. A name is a weight ("layers.3.o", "embed"), a kind ("o", "experts.down"), or a
  *           group: "attention", "dense", "shared", "experts", "vocabulary". Norms and routers stay f32.
+ *   "calibrate"  a text like those that the model is for: quantising takes more care of what it uses more. Its first
+ *           tokens, 4,096 at most, are run for that.
+ *   "report"  a file to write, what became of each weight as JSON: "bytes", "error", "types.NAME", and a list "weights"
+ *           of "name", "type", "shape", "bytes", "error". Errors are roots of mean squares, relative to the numbers.
  *   "card"  text about the model, kept in the file; default: the source's. ds_model_info has it.
  *   "adapter"  the path of a low-rank adapter's folder (ds_model_adapter_load), which is added to the weights.
  *   "form"  "dsm", or "hf": path is an existing folder, which gets config.json and model.safetensors in f32, the very

@@ -251,7 +251,7 @@ typedef struct ds_model_options {
   uint64_t n_options;
 } ds_model_options;
 
-/* ds_model_pack, where the option keys stand. types: "f32", "f16", "bf16", "fp8", "q8", "q4". */
+/* ds_model_pack, where types and option keys stand. */
 typedef struct ds_pack_options {
   uint32_t struct_size;
   uint32_t flags;          /* 0 */

@@ -53,6 +53,10 @@ Status read_pack_options(const ds_pack_options &from, session::ToolOptions *opti
       if (option.text.empty() || option.text.find('\0') != option.text.npos)
         return fail(DS_E_ARGUMENT, "capi", "option \"adapter\" is empty or has a NUL inside, expected a path");
       options->adapter = option.text;
+    } else if (option.key == "calibrate") {
+      options->calibrate = option.text;
+    } else if (option.key == "report") {
+      options->report = option.text;
     } else if (option.key == "form") {
       *hf = option.text == "hf";
       if (!*hf && option.text != "dsm")

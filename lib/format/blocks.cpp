@@ -1,14 +1,16 @@
 // Rows of numbers, to and from stored bytes. Vectors are left to the compiler: loops have fixed trip counts or no
-// branches, and rounding is the add-and-subtract of 1.5 * 2^23 that every FPU does alike.
+// branches.
 #include "format/blocks.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
 
 #include "base/half.h"
 #include "format/block_decode.h"
+#include "format/block_encode.h"
 
 namespace deepseam {
 namespace {
@@ -17,12 +19,6 @@ constexpr uint64_t kBlock = 32;          // elements of Q8_0 and Q4_0 blocks
 constexpr uint64_t kMostElements = 256;  // of a block of any format
 
 using Ull = unsigned long long;
-
-// Nearest integer, ties to even, for |x| < 2^22.
-inline float round_even(float x) {
-  constexpr float kMagic = 12582912.0f;
-  return (x + kMagic) - kMagic;
-}
 
 inline float magnitude(float x) { return std::bit_cast<float>(std::bit_cast<uint32_t>(x) & 0x7fffffffu); }
 
@@ -59,134 +55,34 @@ float largest_of(DType dtype) {
       return 127.0f * 65472.0f;
     case DType::kQ4_0:
       return 7.0f * 32768.0f;
-    default:
+    case DType::kF32:
       return std::bit_cast<float>(0x7f7fffffu);
+    default:
+      return 32768.0f;  // the others have minima in binary16, whose largest is twice that
   }
 }
 
-// Whether every value is d times a level of lowest … highest, without rounding.
-inline bool lies_on_grid(const float *x, float d, float lowest, float highest) {
-  for (uint64_t i = 0; i < kBlock; ++i) {
-    const float level = round_even(x[i] / d);
-    if (!(level >= lowest && level <= highest) || level * d != x[i]) return false;
-  }
-  return true;
+consteval std::array<float, kMostElements> ones() {
+  std::array<float, kMostElements> values{};
+  values.fill(1);
+  return values;
+}
+constexpr std::array<float, kMostElements> kOnes = ones();
+
+// The last, partial block is filled up with zeros that have no weight.
+void encode_block_row(const float *row, uint64_t cols, const DTypeInfo &type, const float *weights, EncodeBlock encode,
+                      uint8_t *out) {
+  const uint64_t elements = type.block_elements, whole = cols / elements, rest = cols % elements;
+  for (uint64_t b = 0; b < whole; ++b)
+    encode(row + b * elements, weights ? weights + b * elements : kOnes.data(), out + b * type.block_bytes);
+  if (rest == 0) return;
+  float padded[kMostElements] = {}, weight[kMostElements] = {};
+  std::memcpy(padded, row + whole * elements, rest * sizeof(float));
+  std::memcpy(weight, weights ? weights + whole * elements : kOnes.data(), rest * sizeof(float));
+  encode(padded, weight, out + whole * type.block_bytes);
 }
 
-// A scale's quotient must be a binary16 already, which few numbers are by chance; only then is the block looked at.
-inline bool is_f16(float d) { return f16_to_f32(f32_to_f16(d)) == d; }
-
-// The scale under which the block loses nothing, or 0 if there is none that makes the largest value a level near 127
-// (whoever rounds to a subnormal scale may end a little below it).
-float exact_q8_scale(const float *x, float largest) {
-  for (float level = 127; level > 111; --level) {
-    const float d = largest / level;
-    if (is_f16(d) && lies_on_grid(x, d, -127, 127)) return d;
-  }
-  return 0;
-}
-
-void encode_q8_block(const float *x, uint8_t *out) {
-  float largest = 0;
-  for (uint64_t i = 0; i < kBlock; ++i) largest = std::max(largest, magnitude(x[i]));
-  const float exact = largest > 0 ? exact_q8_scale(x, largest) : 0;
-  uint16_t bits = f32_to_f16(exact > 0 ? exact : largest / 127.0f);
-  // A scale rounded down so far that the largest value would be cut off: the next one up.
-  if (largest > 127.5f * f16_to_f32(bits)) ++bits;
-  const float d = f16_to_f32(bits), inverse = d > 0 ? 1.0f / d : 0.0f;
-  std::memcpy(out, &bits, 2);
-  int8_t q[kBlock];
-  for (uint64_t i = 0; i < kBlock; ++i) {
-    const float level = std::min(std::max(x[i] * inverse, -127.0f), 127.0f);
-    q[i] = static_cast<int8_t>(static_cast<int32_t>(round_even(level)));
-  }
-  std::memcpy(out + 2, q, kBlock);
-}
-
-// Levels of one block under an inverse scale, and the two sums that its best scale follows from.
-struct Q4Fit {
-  float product = 0;  // sum of x * level
-  float square = 0;   // sum of level^2
-};
-
-inline Q4Fit fit_q4(const float *x, float inverse) {
-  float product[kBlock], square[kBlock];
-  for (uint64_t i = 0; i < kBlock; ++i) {
-    float level = x[i] * inverse;
-    level = level < -8.0f ? -8.0f : level;
-    level = round_even(level > 7.0f ? 7.0f : level);
-    product[i] = x[i] * level;
-    square[i] = level * level;
-  }
-  float p[4] = {}, s[4] = {};  // four running sums each, so that nothing has to be reordered for vectors
-  for (uint64_t i = 0; i < kBlock; i += 4)
-    for (uint64_t lane = 0; lane < 4; ++lane) {
-      p[lane] += product[i + lane];
-      s[lane] += square[i + lane];
-    }
-  return {(p[0] + p[1]) + (p[2] + p[3]), (s[0] + s[1]) + (s[2] + s[3])};
-}
-
-// The scale under which the block loses nothing, or 0 if there is none. The extreme value is level -8 or, whatever its
-// sign, 7 … 1 of a positive scale.
-float exact_q4_scale(const float *x, float extreme) {
-  constexpr float kLevels[] = {-8, 7, 6, 5, 4, 3, 2, 1};
-  for (const float level : kLevels) {
-    const float d = (level < 0 ? extreme : magnitude(extreme)) / level;
-    if (is_f16(d) && lies_on_grid(x, d, -8, 7)) return d;
-  }
-  return 0;
-}
-
-// Levels are -8 … 7. A block that lies on a grid of them already, such as one that was Q4_0 before, keeps every number.
-// For others and levels given, the scale of least squared error is product / square and takes product^2 /
-// square off the error, so the candidate with the largest such gain wins: over Gaussian weights a tenth less squared
-// error than taking the extreme value as -8 (tests/unit/format/blocks_test.cpp).
-float best_q4_scale(const float *x, float extreme) {
-  constexpr float kLevels[] = {-8.0f, -8.6f, -7.4f, 7.0f};
-  float best = -1, d = 0;
-  for (float level : kLevels) {
-    const Q4Fit fit = fit_q4(x, level / extreme);
-    if (fit.square > 0 && fit.product * (fit.product / fit.square) > best) {
-      best = fit.product * (fit.product / fit.square);
-      d = fit.product / fit.square;
-    }
-  }
-  return d;
-}
-
-void encode_q4_block(const float *x, uint8_t *out) {
-  float extreme = 0;  // the value of largest magnitude, with its sign
-  for (uint64_t i = 0; i < kBlock; ++i)
-    if (magnitude(x[i]) > magnitude(extreme)) extreme = x[i];
-  float d = 0;
-  if (magnitude(extreme) > 1e-30f) {
-    d = exact_q4_scale(x, extreme);
-    if (d == 0) d = best_q4_scale(x, extreme);
-  }
-  const uint16_t bits = f32_to_f16(d);
-  d = f16_to_f32(bits);
-  const float inverse = d != 0 ? 1.0f / d : 0.0f;
-  std::memcpy(out, &bits, 2);
-  int32_t q[kBlock];
-  for (uint64_t i = 0; i < kBlock; ++i) {
-    const float level = std::min(std::max(x[i] * inverse, -8.0f), 7.0f);
-    q[i] = static_cast<int32_t>(round_even(level)) + 8;
-  }
-  for (uint64_t i = 0; i < kBlock / 2; ++i) out[2 + i] = static_cast<uint8_t>(q[i] | q[i + kBlock / 2] << 4);
-}
-
-template <typename EncodeBlock>
-void encode_block_row(const float *row, uint64_t cols, uint64_t block_bytes, uint8_t *out, EncodeBlock encode) {
-  const uint64_t whole = cols / kBlock;
-  for (uint64_t b = 0; b < whole; ++b) encode(row + b * kBlock, out + b * block_bytes);
-  if (cols % kBlock == 0) return;
-  float padded[kBlock] = {};
-  std::memcpy(padded, row + whole * kBlock, (cols % kBlock) * sizeof(float));
-  encode(padded, out + whole * block_bytes);
-}
-
-void encode_row(DType dtype, const float *row, uint64_t cols, uint8_t *out) {
+void encode_row(DType dtype, const float *row, uint64_t cols, const EncodeHow &how, uint8_t *out) {
   switch (dtype) {
     case DType::kF32:
       std::memcpy(out, row, cols * sizeof(float));
@@ -208,14 +104,11 @@ void encode_row(DType dtype, const float *row, uint64_t cols, uint8_t *out) {
     case DType::kF8E4M3:
       for (uint64_t i = 0; i < cols; ++i) out[i] = f32_to_e4m3(row[i]);
       break;
-    case DType::kQ8_0:
-      encode_block_row(row, cols, 34, out, encode_q8_block);
+    default: {
+      const EncodeBlock plain = how.plain ? plain_block_encoder(dtype) : nullptr;
+      encode_block_row(row, cols, dtype_info(dtype), how.weights, plain ? plain : block_encoder(dtype), out);
       break;
-    case DType::kQ4_0:
-      encode_block_row(row, cols, 18, out, encode_q4_block);
-      break;
-    default:
-      break;
+    }
   }
 }
 
@@ -311,6 +204,11 @@ void decode_row(DType dtype, const uint8_t *in, uint64_t cols, float *out) {
 
 }  // namespace
 
+bool can_encode(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kF8E4M3 ||
+         block_encoder(dtype) != nullptr;
+}
+
 uint64_t first_not_finite(const float *values, uint64_t n) {
   constexpr uint64_t kChunk = 512;
   for (uint64_t begin = 0; begin < n; begin += kChunk) {
@@ -324,9 +222,9 @@ uint64_t first_not_finite(const float *values, uint64_t n) {
   return n;
 }
 
-Status encode_rows(DType dtype, const float *rows, uint64_t n_rows, uint64_t cols, uint8_t *out, const RowsName &name) {
-  if (dtype == DType::kI32 || dtype == DType::kQ4_1 || compute_dtype(dtype) != dtype ||
-      dtype_info(dtype).dtype == DType::kNone)
+Status encode_rows(DType dtype, const float *rows, uint64_t n_rows, uint64_t cols, uint8_t *out, const RowsName &name,
+                   const EncodeHow &how) {
+  if (!can_encode(dtype))
     return fail(DS_E_UNSUPPORTED, "format", "tensor '%s': numbers cannot be stored as %s", name.tensor,
                 dtype_info(dtype).name);
   const float limit = largest_of(dtype);
@@ -335,7 +233,7 @@ Status encode_rows(DType dtype, const float *rows, uint64_t n_rows, uint64_t col
     const float *row = rows + r * cols;
     const uint64_t bad = first_beyond(row, cols, limit);
     if (bad < cols) return refuse(dtype, name, r, bad, row[bad]);
-    encode_row(dtype, row, cols, out + r * bytes);
+    encode_row(dtype, row, cols, how, out + r * bytes);
   }
   return {};
 }

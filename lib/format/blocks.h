@@ -1,9 +1,9 @@
 // Number formats of stored tensors: float32 rows to stored bytes and back, for every dtype of dtype.def.
 //
-// Decoding is exact. Encoding rounds to nearest; Q8_0 and Q4_0 first choose the scale of each block of 32 (Q4_0 by
-// least squared error over a short list of candidates). Blocks that are scale times level already lose nothing: Q4_0
-// any such block, Q8_0 those whose largest level is 112 to 127. Values that the format cannot hold (NaN, Inf, beyond
-// F16's range) are refused with the tensor's name, row and column. Plain loops that compilers vectorise; no allocation.
+// Decoding is exact. Encoding rounds to nearest; block formats first choose the scales of each block by least squared
+// error (block_encode.h). Blocks that are scale times level already lose nothing: Q4_0 any such block, Q8_0 those whose
+// largest level is 112 to 127. Values that the format cannot hold (NaN, Inf, beyond F16's range) are refused with the
+// tensor's name, row and column. Plain loops that compilers vectorise; no allocation.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +19,20 @@ struct RowsName {
   uint64_t first_row = 0;
 };
 
+// How blocks get their scales. weights[cols] >= 0: how much a squared error counts in each column; nullptr: alike.
+// plain: Q4_0 and Q8_0 as their reference implementation writes them, without a search.
+struct EncodeHow {
+  const float *weights = nullptr;
+  bool plain = false;
+};
+
 // rows[n_rows * cols] to out[n_rows * row_bytes(dtype, cols)]. F8_E4M3 without scales: values beyond 448 are refused.
-// DS_E_FORMAT names the value; DS_E_UNSUPPORTED for integer types and formats that are only read (Q4_1, and those
-// that only files hold).
-Status encode_rows(DType dtype, const float *rows, uint64_t n_rows, uint64_t cols, uint8_t *out, const RowsName &name);
+// DS_E_FORMAT names the value; DS_E_UNSUPPORTED where can_encode is false.
+Status encode_rows(DType dtype, const float *rows, uint64_t n_rows, uint64_t cols, uint8_t *out, const RowsName &name,
+                   const EncodeHow &how = {});
+
+// False for integers and formats that are only read.
+bool can_encode(DType dtype);
 
 // in[n_rows * row_bytes(dtype, cols)] to out[n_rows * cols]. I32 becomes float too; an unknown dtype gives zeros.
 void decode_rows(DType dtype, const uint8_t *in, uint64_t n_rows, uint64_t cols, float *out);

@@ -21,12 +21,15 @@ struct Target {
   uint32_t block_rows = 0, block_cols = 0;  // F8_E4M3 with scales
   bool copy = false;                        // the source's bytes are already right
   bool unpack = false;                      // packed integers, as the blocks that backends get
+  bool plain = false;                       // blocks without a search
 };
 
 Target target_of(const WeightBinding &weight, const PackOptions &options) {
   const TensorInfo &first = *weight.parts[0];
   Target target;
-  target.dtype = packed_dtype(weight.spec, options.type, options.exceptions);
+  const PackType type = packed_type(weight.spec, options.type, options.exceptions);
+  target.dtype = stored_dtype(type, weight.spec.shape.back());
+  target.plain = is_plain(type);
   const bool keep = target.dtype == DType::kNone;  // as the source has it
   if (keep) target.dtype = weight.dtype;           // its very blocks, also of formats that only files hold
   const bool merged = options.adapter && options.adapter->changes(weight.spec.role);
@@ -75,6 +78,7 @@ class Packer {
     DS_TRY(
         writer_.begin_tensor(weight.spec.role, target.dtype, weight.spec.shape, target.block_rows, target.block_cols));
     scales_.clear();
+    packed_ = {weight.spec.role, target.dtype, weight.spec.shape, 0, 0, 0, moments_of(weight, target, 0) != nullptr};
     DS_TRY(run_ordered(
         options_.work, pieces.size(), pieces.empty() ? 0 : pieces[0].n_rows * weight.spec.shape.back(),
         [&](uint64_t i, WorkSlot *slot) { return make(weight, pieces[i], target, slot); },
@@ -83,7 +87,18 @@ class Packer {
       if (target.copy) DS_TRY(copy_scales(weight));
       DS_TRY(writer_.append_scales(scales_));
     }
+    packed_.bytes += scales_.size() * sizeof(float);
+    if (options_.report) options_.report->weights.push_back(packed_);
     return writer_.end_tensor();
+  }
+
+  // Where an error of each column is weighed by what a text uses; nullptr: all alike. `row` counts over the whole role.
+  const float *moments_of(const WeightBinding &weight, const Target &target, uint64_t row) const {
+    const bool levels = dtype_info(target.dtype).block_elements > 1 && target.dtype != DType::kQ8_0;
+    if (!options_.moments || !levels || target.copy || target.unpack || target.plain || weight.spec.shape.size() < 2)
+      return nullptr;
+    const uint64_t cols = weight.spec.shape.back(), per_matrix = weight.spec.shape[weight.spec.shape.size() - 2];
+    return options_.moments->columns(weight.spec.role, row / per_matrix, cols);
   }
 
   Status make(const WeightBinding &weight, const RowRange &piece, const Target &target, WorkSlot *slot) const {
@@ -92,6 +107,7 @@ class Packer {
     const RowsName name{part.name.c_str(), piece.first_row};
     slot->rows.resize(piece.n_rows * cols);
     slot->bytes.resize(piece.n_rows * bytes);
+    slot->error = slot->size = 0;
     if (target.copy) {
       DS_TRY(read_range(directory_, part.range, piece.first_row * bytes, slot->bytes));
       decode_rows(target.dtype, slot->bytes.data(), piece.n_rows, cols, slot->rows.data());
@@ -103,12 +119,42 @@ class Packer {
     DS_TRY(reader.read(before + piece.first_row, piece.n_rows, slot->rows.data()));
     if (options_.adapter)
       options_.adapter->add_to(weight.spec.role, before + piece.first_row, piece.n_rows, slot->rows.data());
-    if (!target.block_rows)
-      return encode_rows(target.dtype, slot->rows.data(), piece.n_rows, cols, slot->bytes.data(), name);
-    const uint64_t block_rows = (piece.n_rows + target.block_rows - 1) / target.block_rows;
-    slot->scales.resize(block_rows * ((cols + target.block_cols - 1) / target.block_cols));
-    return encode_e4m3_blocks(slot->rows.data(), piece.n_rows, cols, target.block_rows, target.block_cols,
-                              slot->bytes.data(), slot->scales.data(), name);
+    if (!target.block_rows) {
+      const EncodeHow how{moments_of(weight, target, before + piece.first_row), target.plain};
+      DS_TRY(encode_rows(target.dtype, slot->rows.data(), piece.n_rows, cols, slot->bytes.data(), name, how));
+    } else {
+      const uint64_t block_rows = (piece.n_rows + target.block_rows - 1) / target.block_rows;
+      slot->scales.resize(block_rows * ((cols + target.block_cols - 1) / target.block_cols));
+      DS_TRY(encode_e4m3_blocks(slot->rows.data(), piece.n_rows, cols, target.block_rows, target.block_cols,
+                                slot->bytes.data(), slot->scales.data(), name));
+    }
+    if (options_.report) measure(target, piece.n_rows, cols, slot);
+    return {};
+  }
+
+  static void measure(const Target &target, uint64_t n_rows, uint64_t cols, WorkSlot *slot) {
+    slot->decoded.resize(n_rows * cols);
+    if (target.block_rows)
+      decode_e4m3_blocks(slot->bytes.data(), slot->scales.data(), 0, n_rows, cols, target.block_rows, target.block_cols,
+                         slot->decoded.data());
+    else
+      decode_rows(target.dtype, slot->bytes.data(), n_rows, cols, slot->decoded.data());
+    for (uint64_t r = 0; r < n_rows; ++r) {  // a row at a time in float lanes, which vectors take; rows in double
+      float error[4] = {}, size[4] = {};
+      const float *was = slot->rows.data() + r * cols, *is = slot->decoded.data() + r * cols;
+      for (uint64_t i = 0; i + 4 <= cols; i += 4)
+        for (uint64_t l = 0; l < 4; ++l) {
+          const float off = is[i + l] - was[i + l];
+          error[l] += off * off;
+          size[l] += was[i + l] * was[i + l];
+        }
+      for (uint64_t i = cols / 4 * 4; i < cols; ++i) {
+        error[0] += (is[i] - was[i]) * (is[i] - was[i]);
+        size[0] += was[i] * was[i];
+      }
+      slot->error += double{error[0]} + error[1] + error[2] + error[3];
+      slot->size += double{size[0]} + size[1] + size[2] + size[3];
+    }
   }
 
   static Status check_finite(const TensorInfo &part, const RowRange &piece, const std::vector<float> &rows) {
@@ -122,6 +168,9 @@ class Packer {
   Status use(const WorkSlot &slot) {
     DS_TRY(writer_.append(slot.bytes));
     scales_.insert(scales_.end(), slot.scales.begin(), slot.scales.end());
+    packed_.bytes += slot.bytes.size();
+    packed_.error += slot.error;
+    packed_.size += slot.size;
     done_ += slot.bytes.size();
     if (options_.work.progress && !options_.work.progress(done_, total_)) return Status(DS_E_STOPPED);
     return {};
@@ -142,6 +191,7 @@ class Packer {
   const PackOptions &options_;
   DsmWriter &writer_;
   std::vector<float> scales_;  // of the weight being written
+  PackedWeight packed_;        // the weight being written
   uint64_t done_ = 0, total_ = 0;
 };
 
@@ -152,6 +202,7 @@ Status pack_model(const ModelFiles &source, const std::string &path, const PackO
   DS_TRY_VALUE(const WeightMap weights, bind_weights(config, source.tensors, source.path));
   DS_TRY(check_exceptions(weights, options.exceptions));
   DS_TRY_VALUE(DsmWriter writer, DsmWriter::create(path));
+  if (options.report) *options.report = {options.moments ? options.moments->tokens : 0, {}};
   DS_TRY(Packer(source, options, writer).pack(weights));
   if (!options.tokenizer_blob.empty())
     DS_TRY(writer.add_tokenizer(

@@ -17,6 +17,8 @@
 #include "base/task_runner.h"
 #include "format/open_model.h"
 #include "model/adapter.h"
+#include "model/moments.h"
+#include "model/pack_report.h"
 #include "model/recipe.h"
 
 namespace deepseam::model {
@@ -35,6 +37,8 @@ struct PackOptions {
   std::string tokenizer_blob;              // of lib/text; empty: the model will have no tokenizer
   std::string card;                        // text about the model; empty: the source's, if it has one
   std::shared_ptr<const Adapter> adapter;  // added to the weights; nullptr: none
+  const Moments *moments = nullptr;        // errors of quantised weights are weighed by them; nullptr: all alike
+  PackReport *report = nullptr;            // filled if given, which takes a little time
   WorkOptions work;
 };
 

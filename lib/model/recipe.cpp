@@ -38,46 +38,56 @@ bool names(std::string_view name, const std::string &role) {
   return name == "vocabulary" && is_vocabulary(role);
 }
 
-// The format that an exception means, without further exceptions.
-DType plain_dtype(PackType type) {
-  switch (type) {
-    case PackType::kSource:
-      return DType::kNone;
-    case PackType::kF32:
-      return DType::kF32;
-    case PackType::kF16:
-      return DType::kF16;
-    case PackType::kBF16:
-      return DType::kBF16;
-    case PackType::kFp8:
-      return DType::kF8E4M3;
-    case PackType::kQ8:
-      return DType::kQ8_0;
-    case PackType::kQ4:
-      break;
-  }
-  return DType::kQ4_0;
+struct TypeName {
+  std::string_view name;
+  PackType type;
+  DType dtype;  // for rows of any length; kNone: it depends
+};
+constexpr TypeName kTypes[] = {{"", PackType::kSource, DType::kNone},   {"as-is", PackType::kSource, DType::kNone},
+                               {"f32", PackType::kF32, DType::kF32},    {"f16", PackType::kF16, DType::kF16},
+                               {"bf16", PackType::kBF16, DType::kBF16}, {"fp8", PackType::kFp8, DType::kF8E4M3},
+                               {"q8", PackType::kQ8, DType::kQ8_0},     {"q6", PackType::kQ6, DType::kNone},
+                               {"q5", PackType::kQ5, DType::kNone},     {"q4", PackType::kQ4, DType::kQ4_0},
+                               {"q3", PackType::kQ3, DType::kNone},     {"q8_0", PackType::kQ8_0, DType::kQ8_0},
+                               {"q4_0", PackType::kQ4_0, DType::kQ4_0}, {"q4_1", PackType::kQ4_1, DType::kQ4_1},
+                               {"q5_0", PackType::kQ5_0, DType::kQ5_0}, {"q5_1", PackType::kQ5_1, DType::kQ5_1},
+                               {"q3_k", PackType::kQ3_K, DType::kQ3_K}, {"q4_k", PackType::kQ4_K, DType::kQ4_K},
+                               {"q5_k", PackType::kQ5_K, DType::kQ5_K}, {"q6_k", PackType::kQ6_K, DType::kQ6_K}};
+
+DType shorter(uint64_t cols, DType large_blocks, DType small_blocks) {
+  return row_bytes(large_blocks, cols) <= row_bytes(small_blocks, cols) ? large_blocks : small_blocks;
 }
 
 }  // namespace
 
 Result<PackType> pack_type_from_name(std::string_view name) {
-  constexpr std::pair<std::string_view, PackType> kNames[] = {
-      {"", PackType::kSource}, {"f32", PackType::kF32}, {"f16", PackType::kF16}, {"bf16", PackType::kBF16},
-      {"fp8", PackType::kFp8}, {"q8", PackType::kQ8},   {"q4", PackType::kQ4}};
-  for (const auto &[text, type] : kNames)
-    if (text == name) return type;
-  return fail(DS_E_ARGUMENT, "pack", "the weight type is one of f32, f16, bf16, fp8, q8, q4, found '%.*s'",
+  for (const TypeName &known : kTypes)
+    if (known.name == name) return known.type;
+  return fail(DS_E_ARGUMENT, "pack",
+              "the weight type is one of f32, f16, bf16, fp8, q8, q6, q5, q4, q3, as-is, or a block format such as "
+              "q4_k, found '%.*s'",
               static_cast<int>(std::min<size_t>(name.size(), 32)), name.data());
 }
 
-DType packed_dtype(const WeightSpec &spec, PackType type) {
-  if (spec.keep_float) return DType::kF32;
+DType stored_dtype(PackType type, uint64_t cols) {
+  if (type == PackType::kQ6) return shorter(cols, DType::kQ6_K, DType::kQ8_0);
+  if (type == PackType::kQ5) return shorter(cols, DType::kQ5_K, DType::kQ5_0);
+  if (type == PackType::kQ3) return shorter(cols, DType::kQ3_K, DType::kQ4_0);
+  for (const TypeName &known : kTypes)
+    if (known.type == type) return known.dtype;
+  return DType::kNone;
+}
+
+bool is_plain(PackType type) { return type == PackType::kQ8_0 || type == PackType::kQ4_0; }
+
+PackType packed_type(const WeightSpec &spec, PackType type) {
+  if (spec.keep_float) return PackType::kF32;
   const std::string_view local = local_name(spec.role);
   const bool wide = is_vocabulary(spec.role) || local == "eh_proj";
-  if (type == PackType::kFp8 && wide) return DType::kBF16;
-  if (type == PackType::kQ4 && (wide || local == "kv_a" || local == "kv_b")) return DType::kQ8_0;
-  return plain_dtype(type);
+  if (type == PackType::kFp8 && wide) return PackType::kBF16;
+  if (type != PackType::kQ6 && type != PackType::kQ5 && type != PackType::kQ4 && type != PackType::kQ3) return type;
+  if (wide || local == "kv_a" || local == "kv_b") return PackType::kQ8;
+  return type == PackType::kQ3 && !local.starts_with("experts.") ? PackType::kQ4 : type;
 }
 
 Status parse_exceptions(std::string_view text, std::vector<PackException> *list) {
@@ -114,11 +124,15 @@ Status check_exceptions(const WeightMap &weights, const std::vector<PackExceptio
   return {};
 }
 
-DType packed_dtype(const WeightSpec &spec, PackType type, const std::vector<PackException> &list) {
-  if (spec.keep_float) return DType::kF32;
+PackType packed_type(const WeightSpec &spec, PackType type, const std::vector<PackException> &list) {
+  if (spec.keep_float) return PackType::kF32;
   for (auto exception = list.rbegin(); exception != list.rend(); ++exception)
-    if (names(exception->name, spec.role)) return plain_dtype(exception->type);
-  return packed_dtype(spec, type);
+    if (names(exception->name, spec.role)) return exception->type;
+  return packed_type(spec, type);
+}
+
+DType packed_dtype(const WeightSpec &spec, PackType type, const std::vector<PackException> &list) {
+  return stored_dtype(packed_type(spec, type, list), spec.shape.back());
 }
 
 }  // namespace deepseam::model

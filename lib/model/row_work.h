@@ -26,6 +26,8 @@ struct WorkSlot {
   std::vector<float> rows;
   std::vector<uint8_t> bytes;
   std::vector<float> scales;
+  std::vector<float> decoded;
+  double error = 0, size = 0;  // sums of squares: of what storing changed, of the numbers
   Status status;
 };
 

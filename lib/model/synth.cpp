@@ -114,12 +114,15 @@ class Synthesis {
     slot->bytes.resize(piece.n_rows * row_bytes(dtype, cols));
     const uint64_t scales = (piece.n_rows + kFp8Block - 1) / kFp8Block * ((cols + kFp8Block - 1) / kFp8Block);
     if (dtype == DType::kF8E4M3) slot->scales.assign(scales, synth_fp8_scale(spread.deviation));
+    const RowsName where{name.c_str(), piece.first_row};
     if (!tuning_.exact && !keep_float) {
-      synth_fill(dtype, start, spread.deviation, piece.first_row, piece.n_rows, cols, slot->bytes.data());
-      return {};
+      const bool direct = dtype_info(dtype).block_elements == 1 || dtype == DType::kQ8_0 || dtype == DType::kQ4_0;
+      slot->rows.resize(direct ? 0 : piece.n_rows * cols);
+      synth_fill(direct ? dtype : DType::kF32, start, spread.deviation, piece.first_row, piece.n_rows, cols,
+                 direct ? slot->bytes.data() : reinterpret_cast<uint8_t *>(slot->rows.data()));
+      return direct ? Status() : encode_rows(dtype, slot->rows.data(), piece.n_rows, cols, slot->bytes.data(), where);
     }
     make_exact(name, start, spread, piece.first_row * cols, piece.n_rows * cols, &slot->rows);
-    const RowsName where{name.c_str(), piece.first_row};
     if (dtype == DType::kF8E4M3)
       return encode_e4m3_blocks(slot->rows.data(), piece.n_rows, cols, kFp8Block, kFp8Block, slot->bytes.data(),
                                 slot->scales.data(), where);

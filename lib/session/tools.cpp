@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/file.h"
+#include "model/calibrate.h"
 #include "model/pack.h"
 #include "model/synth.h"
 #include "model/verify.h"
@@ -54,6 +56,16 @@ Result<std::string> tokenizer_blob(const ModelFiles &files) {
   return tokenizer->serialize();
 }
 
+// What the text of `options` uses of the model.
+Status gather(RuntimeState &runtime, const ModelFiles &files, const ToolOptions &options, model::Moments *moments) {
+  DS_TRY_VALUE(const text::Tokenizer::Pointer tokenizer, load_tokenizer(files));
+  if (!tokenizer) return fail(DS_E_UNSUPPORTED, "session", "a text calibrates no model that has no tokenizer");
+  std::vector<uint32_t> tokens;
+  DS_TRY(tokenizer->encode(options.calibrate, {}, &tokens));
+  DS_TRY_VALUE(const model::WorkOptions work, work_options(runtime, options, Stage::kPrefill));
+  return model::gather_moments(files, tokens, work, moments);
+}
+
 // What reading the files takes otherwise than they say, and whether their tokenizer can be read.
 void add_notes(const ModelFiles &files, model::VerifyReport *report) {
   if (auto tokenizer = load_tokenizer(files); !tokenizer.ok())
@@ -76,15 +88,28 @@ Status pack(RuntimeState &runtime, const ModelSource &source, const std::string 
   DS_TRY_VALUE(pack.adapter, adapter_for(files, options));
   DS_TRY_VALUE(pack.tokenizer_blob, tokenizer_blob(files));
   DS_TRY_VALUE(pack.work, work_options(runtime, options, Stage::kWrite));
-  return model::pack_model(files, path, pack);
+  model::Moments moments;
+  if (!options.calibrate.empty()) {
+    DS_TRY(gather(runtime, files, options, &moments));
+    pack.moments = &moments;
+  }
+  model::PackReport report;
+  if (!options.report.empty()) pack.report = &report;
+  DS_TRY(model::pack_model(files, path, pack));
+  if (options.report.empty()) return {};
+  const std::string json = model::report_json(report) + "\n";
+  DS_TRY_VALUE(AtomicFile file, AtomicFile::create(options.report));
+  DS_TRY(file.append({reinterpret_cast<const uint8_t *>(json.data()), json.size()}));
+  return file.commit();
 }
 
 Status export_hf(RuntimeState &runtime, const ModelSource &source, const std::string &folder,
                  const ToolOptions &options) {
   DS_TRY(runtime.check_open());
-  if (!options.weight_type.empty() || !options.keep.empty() || !options.card.empty())
+  if (!options.weight_type.empty() || !options.keep.empty() || !options.card.empty() || !options.report.empty() ||
+      !options.calibrate.empty())
     return fail(DS_E_ARGUMENT, "session",
-                "a Hugging Face folder is written in f32 and takes no type, exception or card");
+                "a Hugging Face folder is written in f32 and takes no type, exception, card, report or text");
   DS_TRY_VALUE(const ModelFiles files, open_source(source, MapMode::kAuto));
   DS_TRY_VALUE(const model::WorkOptions work, work_options(runtime, options, Stage::kWrite));
   DS_TRY_VALUE(const std::shared_ptr<const model::Adapter> adapter, adapter_for(files, options));

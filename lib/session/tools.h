@@ -18,10 +18,12 @@
 namespace deepseam::session {
 
 struct ToolOptions {
-  std::string weight_type;  // "f32", "f16", "bf16", "fp8", "q8", "q4"; empty: as the source has it, bf16 for synth
+  std::string weight_type;        // of model/recipe.h; empty: as the source has it, bf16 for synth
   std::vector<std::string> keep;  // pack: weights of other types, "q8=embed,kv_a" (model/recipe.h)
   std::string adapter;            // pack, export: a PEFT folder, added to the weights
   std::string card;               // pack: text about the model; empty: the source's, if it has one
+  std::string calibrate;          // pack: a text that quantisation is to do well on (model/calibrate.h); empty: none
+  std::string report;             // pack: a file to write, JSON of model/pack_report.h; empty: none
   std::shared_ptr<const CancelWord> cancel;
   ProgressFunction progress;  // false: DS_E_STOPPED
 };

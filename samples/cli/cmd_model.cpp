@@ -44,6 +44,18 @@ int print(const Handle<ds_info> &info, const Options &options) {
   return 0;
 }
 
+// The report without its list of weights.
+void print_summary(const std::string &path) {
+  const std::string json = read_file(path);
+  rapidjson::Document document;
+  if (document.Parse(json.data(), json.size()).HasParseError() || !document.IsObject())
+    throw Failure(path + ": the library wrote malformed JSON");
+  document.RemoveMember("weights");
+  std::string out;
+  add_lines(document, "", &out);
+  write_out(out);
+}
+
 template <typename Request>
 void fill_file(const Host &host, const Options &o, Request *request) {
   request->struct_size = sizeof *request;
@@ -122,11 +134,17 @@ int run_verify(const Options &options) {
 
 int run_pack(const Options &options) {
   const std::string card = options.card.empty() ? std::string() : read_file(options.card);
+  const std::string sample = options.calibrate.empty() ? std::string() : read_file(options.calibrate);
+  if (!options.calibrate.empty() && sample.empty()) throw Failure(options.calibrate + ": the file is empty");
   std::vector<ds_option> list;
   for (const std::string &keep : options.keep) list.push_back(text_option("keep", keep));
   if (!options.card.empty()) list.push_back(text_option("card", card));
   if (!options.adapter.empty()) list.push_back(text_option("adapter", options.adapter));
-  return pack(options, list);
+  if (!options.calibrate.empty()) list.push_back(text_option("calibrate", sample));
+  if (!options.report.empty()) list.push_back(text_option("report", options.report));
+  pack(options, list);
+  if (!options.report.empty()) print_summary(options.report);
+  return 0;
 }
 
 int run_export(const Options &options) {

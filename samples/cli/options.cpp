@@ -82,6 +82,26 @@ void add_bench(CLI::App *app, Options *o) {
   app->add_flag("--profile", o->profile, "where the time of each case goes, op by op");
 }
 
+void add_pack(CLI::App *app, Options *o) {
+  add_model(app, o);
+  app->add_option("--out,-o", o->out)->required();
+  CLI::Option *type =
+      app->add_option("--type", o->type,
+                      "f32, f16, bf16, fp8, q8, q6, q5, q4, q3, or a block format such as q4_k; default: "
+                      "as stored");
+  app->add_flag("--as-is", o->as_is, "as stored: blocks are copied bit for bit")->excludes(type);
+  app->add_option("--keep", o->keep,
+                  "weights of another type: q8=embed,kv_a,o; groups: attention, dense, shared, experts, "
+                  "vocabulary; may be given several times");
+  app->add_option("--calibrate", o->calibrate,
+                  "a text file, like what the model is for: its first 4,096 tokens say which errors matter");
+  app->add_option("--report", o->report, "write what became of each weight there, as JSON, and print a summary");
+  app->add_option("--card", o->card, "a text file about the model, to be stored in it; default: the source's");
+  add_adapter(app, o, "a folder with a low-rank adapter (PEFT) to add to the weights");
+  app->add_option("--for", o->for_backend, "also store this backend's own layout");
+  app->add_flag("--quiet,-q", o->quiet);
+}
+
 void declare(CLI::App *app, Options *o) {
   app->require_subcommand(1);
   CLI::App *c = app->add_subcommand("generate", "go on from a prompt");
@@ -125,17 +145,7 @@ void declare(CLI::App *app, Options *o) {
     add_device(c, o);
     add_json(c, o);
   }
-  c = app->add_subcommand("pack", "write a model as one .dsm file");
-  add_model(c, o);
-  c->add_option("--out,-o", o->out)->required();
-  c->add_option("--type", o->type, "f32, f16, bf16, fp8, q8 or q4; default: as stored");
-  c->add_option("--keep", o->keep,
-                "weights of another type: q8=embed,kv_a,o; groups: attention, dense, shared, experts, "
-                "vocabulary; may be given several times");
-  c->add_option("--card", o->card, "a text file about the model, to be stored in it; default: the source's");
-  add_adapter(c, o, "a folder with a low-rank adapter (PEFT) to add to the weights");
-  c->add_option("--for", o->for_backend, "also store this backend's own layout");
-  c->add_flag("--quiet,-q", o->quiet);
+  add_pack(app->add_subcommand("pack", "write a model as one .dsm file"), o);
   c = app->add_subcommand("export",
                           "write a model's weights, as they are multiplied with, as a Hugging Face folder in f32");
   add_model(c, o);

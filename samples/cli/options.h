@@ -9,7 +9,7 @@ namespace ds_cli {
 
 struct Options {
   std::string command;
-  std::string model, ollama_models, backend, kv, out, type, for_backend, shape, card, adapter;
+  std::string model, ollama_models, backend, kv, out, type, for_backend, shape, card, adapter, report, calibrate;
   std::string prompt, prompt_file, prefix, prefix_file, suffix, suffix_file, typed, file_name, system, ids, salt;
   std::string chat_template, layout = "plain", map = "auto";
   std::vector<std::string> plugin_dirs, stops, keep;
@@ -17,7 +17,7 @@ struct Options {
   float temperature = 0, top_p = 0, min_p = 0, repetition_penalty = 0;
   uint64_t seed = 0, ram_budget = 0;
   bool json = false, deterministic = false, special = false, all = false, quiet = false, random_seed = false;
-  bool fim_trace = false, profile = false, has_prompt = false, has_ids = false, timings = false;
+  bool as_is = false, fim_trace = false, profile = false, has_prompt = false, has_ids = false, timings = false;
   std::vector<uint32_t> prefill{512}, depth{0}, batch{1};
   uint32_t repetitions = 3;
 };

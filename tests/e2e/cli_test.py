@@ -140,6 +140,27 @@ def test_pack_takes_a_card_and_types_by_name_and_exports():
     assert np.abs(values[0] - values[1]).max() < 1e-4  # the same numbers, not the same order of sums
 
 
+def test_pack_reports_errors_keeps_blocks_and_calibrates():
+    packed, again, report, sample = (SCRATCH / name for name in ("q5.dsm", "as-is.dsm", "report.json", "sample.txt"))
+    summary = ds("pack", "--model", MODEL, "--type", "q5_0", "--out", packed, "--report", report)
+    said = json.loads(report.read_text())
+    assert said["types"]["q5_0"]["error"] > 0.01 and said["calibration_tokens"] == 0
+    assert f"types.q5_0.weights: {said['types']['q5_0']['weights']}\n".encode() in summary and b"layers.0" not in summary
+    ds("pack", "--model", packed, "--as-is", "--out", again)
+    assert again.read_bytes() == packed.read_bytes()
+    sample.write_text("int main() { return 0; }\n" * 20)
+    ds("pack", "--model", MODEL, "--type", "q5_0", "--out", again, "--report", report, "--calibrate", sample)
+    calibrated = json.loads(report.read_text())
+    assert calibrated["calibration_tokens"] > 100 and any(weight["weighted"] for weight in calibrated["weights"])
+    assert again.stat().st_size == packed.stat().st_size and again.read_bytes() != packed.read_bytes()
+    once = again.read_bytes()
+    ds("pack", "--model", MODEL, "--type", "q5_0", "--out", again, "--calibrate", sample)
+    assert again.read_bytes() == once
+    ds("pack", "--model", MODEL, "--type", "q4", "--as-is", "--out", again, status=2)
+    sample.write_text("")
+    ds("pack", "--model", MODEL, "--type", "q4", "--out", again, "--calibrate", sample, status=1)
+
+
 def test_info_plan_verify_plugins():
     info = json.loads(ds("info", "--model", MODEL, "--json"))
     assert info["layers"] >= 1 and info["vocab"] >= 264

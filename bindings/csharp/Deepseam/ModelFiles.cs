@@ -5,7 +5,7 @@ using static Deepseam.Native.Constants;
 
 namespace Deepseam
 {
-  /// <summary>As ds_pack_options. Types: "f32", "f16", "bf16", "fp8", "q8", "q4".</summary>
+  /// <summary>As ds_pack_options. Types: "f32", "f16", "bf16", "fp8", "q8" to "q3", block formats ("q4_k").</summary>
   public sealed class PackOptions
   {
     public ModelSource Source;

@@ -14,7 +14,7 @@ import (
 type PackOptions struct {
 	Source     Source
 	Path       string // what to write; files are replaced whole or not at all
-	WeightType string // "f32", "f16", "bf16", "fp8", "q8", "q4"; empty: as the source stores them
+	WeightType string // "f32", "f16", "bf16", "fp8", "q8" to "q3", or a block format such as "q4_k"; empty: as the source stores them
 	Backend    string // also store this backend's own layout
 	Settings   []Setting
 	OnProgress func(Progress) bool

@@ -1,8 +1,12 @@
 """Every block format against the Python package `gguf`: block_parity_test.py BLOCK_TOOL
 
-Decoding must give the same bits, on random blocks and on hostile ones: all zero, all ones, largest and subnormal scales,
+Writing Q4_0 and Q8_0 the plain way gives the same bytes; with a search for scales no format may lose more than that package,
+or llama.cpp's own code where the package `xllamacpp` is there too. Decoding must give the same bits, on random blocks and on hostile ones: all zero, all ones, largest and subnormal scales,
 infinite scales (where NaN equals NaN). Without the package the test is skipped.
 """
+import ctypes
+import importlib.util
+import pathlib
 import subprocess
 import sys
 
@@ -112,6 +116,59 @@ def check_f16():
     return None
 
 
-failures = [failure for failure in [check_formats(), check_f16()] + [check(name) for name in HALVES for check in (check_decoding, check_repacking)] if failure]
+def numbers_to_write():
+    """Rows of 512: bell-shaped, heavy tails, off centre, zeros, one number alone, tiny ones (also below binary16)."""
+    random = np.random.default_rng(7)
+    rows = [random.normal(0, 0.02, (200, 512)), random.standard_t(4, (200, 512)) * 0.02, random.uniform(-0.03, 0.05, (100, 512)), np.zeros((1, 512)),
+            np.eye(1, 512, 77) * -3, random.normal(0, 1e-6, (8, 512)), random.normal(0, 1e-41, (8, 512)), random.integers(-8, 8, (8, 512)) * 0.5]
+    return np.concatenate(rows).astype(np.float32)
+
+
+def check_plain(name):
+    numbers = numbers_to_write()
+    with np.errstate(all="ignore"):
+        theirs = quants.quantize(numbers, getattr(GGMLQuantizationType, name))
+    ours = np.frombuffer(tool("plain", name, 512, numbers), np.uint8).reshape(theirs.shape)
+    if (ours == theirs).all():
+        return None
+    row, byte = np.argwhere(ours != theirs)[0]
+    return f"{name}: written row {row}, byte {byte}: {ours[row, byte]}, expected {theirs[row, byte]}"
+
+
+def llama_cpp():
+    """ggml_quantize_chunk of a build that shows its symbols, or None."""
+    spec = importlib.util.find_spec("xllamacpp")
+    for path in pathlib.Path(spec.origin).parent.glob("*.so") if spec else ():
+        chunk = getattr(ctypes.CDLL(str(path), mode=1), "ggml_quantize_chunk", None)  # 1: symbols are looked up when called
+        if chunk:
+            chunk.restype, chunk.argtypes = ctypes.c_size_t, [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p] + [ctypes.c_int64] * 3 + [ctypes.c_void_p]
+            return chunk
+    return None
+
+
+def check_writing(name, chunk):
+    """The error of our blocks is not above that of theirs, on the rows that look like weights."""
+    quant, numbers = getattr(GGMLQuantizationType, name), numbers_to_write()[:500]
+    elements, size = GGML_QUANT_SIZES[quant]
+    if chunk:
+        theirs = np.zeros(numbers.size // elements * size, np.uint8)
+        chunk(int(quant), numbers.ctypes.data, theirs.ctypes.data, 0, *numbers.shape, None)
+    else:
+        try:
+            theirs = quants.quantize(numbers, quant)
+        except NotImplementedError:
+            return None
+    errors = []
+    for data in (np.frombuffer(tool("encode", name, 512, numbers), np.uint8), theirs):
+        values = np.frombuffer(tool("decode", name, 512, data), np.float32).reshape(numbers.shape)
+        errors.append(np.sqrt(np.mean((values.astype(np.float64) - numbers) ** 2) / np.mean(numbers.astype(np.float64) ** 2)))
+    print(f"{name} written: relative error {errors[0]:.5f}, {'llama.cpp' if chunk else 'gguf'} {errors[1]:.5f}")
+    return f"{name}: written with a larger error than elsewhere" if errors[0] > errors[1] else None
+
+
+WRITTEN = ("Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q3_K", "Q4_K", "Q5_K", "Q6_K")
+chunk = llama_cpp()
+written = [check_plain("Q4_0"), check_plain("Q8_0")] + [check_writing(name, chunk) for name in WRITTEN]
+failures = [failure for failure in written + [check_formats(), check_f16()] + [check(name) for name in HALVES for check in (check_decoding, check_repacking)] if failure]
 print("\n".join(failures) if failures else f"{len(HALVES) + 2} formats: the same bits")
 sys.exit(1 if failures else 0)

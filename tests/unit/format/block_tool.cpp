@@ -3,6 +3,7 @@
 //   block_tool decode TYPE COLS      rows of COLS numbers as float32
 //   block_tool repack TYPE COLS      the rows in the format that backends get; the first line on stderr names it
 //   block_tool encode TYPE COLS      float32 rows on stdin, stored rows on stdout
+//   block_tool plain TYPE COLS       the same without a search for scales
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -35,15 +36,16 @@ int main(int argc, char **argv) {
   const std::string action = argc > 1 ? argv[1] : "";
   if (action == "list") return list();
   const DType dtype = argc == 4 ? dtype_from_name(argv[2]) : DType::kNone;
-  if (dtype == DType::kNone) return std::fprintf(stderr, "usage: block_tool decode|repack|encode TYPE COLS\n"), 2;
+  if (dtype == DType::kNone) return std::fprintf(stderr, "usage: block_tool decode|repack|encode|plain TYPE COLS\n"), 2;
   const uint64_t cols = std::strtoull(argv[3], nullptr, 10);
   const std::vector<uint8_t> in = standard_input();
   std::vector<uint8_t> out;
   Status status;
-  if (action == "encode") {
+  if (action == "encode" || action == "plain") {
     const uint64_t rows = in.size() / sizeof(float) / cols;
     out.resize(rows * row_bytes(dtype, cols));
-    status = encode_rows(dtype, reinterpret_cast<const float *>(in.data()), rows, cols, out.data(), {"stdin", 0});
+    status = encode_rows(dtype, reinterpret_cast<const float *>(in.data()), rows, cols, out.data(), {"stdin", 0},
+                         {nullptr, action == "plain"});
   } else {
     const uint64_t rows = in.size() / row_bytes(dtype, cols);
     const bool repack = action == "repack";

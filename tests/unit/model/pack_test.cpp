@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/half.h"
+#include "base/json.h"
 #include "unit/base/temporary_folder.h"
 #include "work_samples.h"
 
@@ -86,10 +87,10 @@ TEST_CASE("fp8 from fp8 keeps codes and scales; from bf16 it is near") {
   }
 }
 
-TEST_CASE("q8 and q4: which types, how far off") {
+TEST_CASE("q8 to q3: which types, how far off") {
   const ModelFiles source = opened(kTiny + "/v3");  // rows of 136 leave partial blocks
   const WeightMap weights = bound(source);
-  for (PackType type : {PackType::kQ8, PackType::kQ4}) {
+  for (PackType type : {PackType::kQ8, PackType::kQ6, PackType::kQ5, PackType::kQ4, PackType::kQ3}) {
     TemporaryFolder folder;
     pack(source, type, folder / "x.dsm");
     const ModelFiles packed = opened(folder / "x.dsm");
@@ -99,14 +100,104 @@ TEST_CASE("q8 and q4: which types, how far off") {
       const WeightBinding *same = found.find(weight.spec.role);
       CHECK_EQ(same->dtype, packed_dtype(weight.spec, type));
       if (weight.spec.keep_float) CHECK_EQ(same->dtype, DType::kF32);
-      const double limit = same->dtype == DType::kQ4_0 ? 0.11 : same->dtype == DType::kQ8_0 ? 0.007 : 0;
+      const double limit = same->dtype == DType::kQ4_0   ? 0.11
+                           : same->dtype == DType::kQ5_0 ? 0.055
+                           : same->dtype == DType::kQ8_0 ? 0.007
+                                                         : 0;
       CHECK(relative_error(numbers(source, weight), numbers(packed, *same)) <= limit);
     }
     CHECK_EQ(found.find("layers.0.kv_b")->dtype, DType::kQ8_0);
     CHECK_EQ(found.find("layers.1.router")->dtype, DType::kF32);
     CHECK_EQ(found.find("layers.1.router.bias")->dtype, DType::kF32);
-    CHECK_EQ(found.find("layers.1.experts.up")->dtype, type == PackType::kQ4 ? DType::kQ4_0 : DType::kQ8_0);
+    const DType expected = type == PackType::kQ8 || type == PackType::kQ6 ? DType::kQ8_0  // short rows: blocks of 32
+                           : type == PackType::kQ5                        ? DType::kQ5_0
+                                                                          : DType::kQ4_0;
+    CHECK_EQ(found.find("layers.1.experts.up")->dtype, expected);
   }
+}
+
+TEST_CASE("which blocks rows of a length get, and what q3 is for") {
+  CHECK_EQ(stored_dtype(PackType::kQ6, 2048), DType::kQ6_K);
+  CHECK_EQ(stored_dtype(PackType::kQ5, 2048), DType::kQ5_K);
+  CHECK_EQ(stored_dtype(PackType::kQ3, 2048), DType::kQ3_K);
+  CHECK_EQ(stored_dtype(PackType::kQ6, 1408), DType::kQ6_K);  // five and a half blocks of 256: less than Q8_0
+  CHECK_EQ(stored_dtype(PackType::kQ5, 1408), DType::kQ5_0);
+  CHECK_EQ(stored_dtype(PackType::kQ6, 384), DType::kQ8_0);
+  CHECK_EQ(stored_dtype(PackType::kQ3, 384), DType::kQ4_0);
+  CHECK_EQ(stored_dtype(PackType::kSource, 384), DType::kNone);
+  const WeightSpec expert{"layers.3.experts.up", {64, 1408, 2048}}, shared{"layers.3.shared.up", {2816, 2048}};
+  CHECK_EQ(packed_dtype(expert, PackType::kQ3), DType::kQ3_K);
+  CHECK_EQ(packed_dtype(shared, PackType::kQ3), DType::kQ4_0);
+  CHECK_EQ(packed_dtype({"layers.3.kv_b", {4096, 512}}, PackType::kQ3), DType::kQ8_0);
+}
+
+TEST_CASE("blocks by name: all of them, then as they are, bit for bit") {
+  const ModelFiles source = opened(kTiny + "/lite");
+  for (const char *name : {"q4_1", "q5_0", "q5_1", "q3_k", "q4_k", "q5_k", "q6_k", "q8_0", "q4_0"}) {
+    INFO(std::string(name));
+    TemporaryFolder folder;
+    pack(source, pack_type_from_name(name).value(), folder / "x.dsm");
+    pack(opened(folder / "x.dsm"), pack_type_from_name("as-is").value(), folder / "again.dsm");
+    CHECK(TemporaryFolder::read(folder / "x.dsm") == TemporaryFolder::read(folder / "again.dsm"));
+    const ModelFiles packed = opened(folder / "x.dsm");
+    CHECK_EQ(bound(packed).find("layers.0.o")->dtype, dtype_from_name(name));
+  }
+}
+
+TEST_CASE("the report says what became of each weight") {
+  const ModelFiles source = opened(kTiny + "/lite");
+  TemporaryFolder folder;
+  PackOptions options;
+  PackReport report;
+  options.type = PackType::kQ4;
+  options.report = &report;
+  require_ok(pack_model(source, folder / "x.dsm", options));
+  const ModelFiles packed = opened(folder / "x.dsm");
+  const WeightMap weights = bound(source), found = bound(packed);
+  REQUIRE_EQ(report.weights.size(), weights.bindings.size());
+  for (const PackedWeight &packed_weight : report.weights) {
+    INFO(packed_weight.role);
+    const WeightBinding &same = *found.find(packed_weight.role);
+    CHECK_EQ(packed_weight.dtype, same.dtype);
+    CHECK_EQ(packed_weight.bytes, same.parts[0]->range.bytes);
+    CHECK(packed_weight.shape == same.spec.shape);
+    const double error = relative_error(numbers(source, *weights.find(packed_weight.role)), numbers(packed, same));
+    CHECK(relative_error(packed_weight.error, packed_weight.size) == doctest::Approx(error).epsilon(1e-4));
+  }
+  auto json = parse_json("report", report_json(report));
+  REQUIRE(json.ok());
+  const Json root = json_root(**json);
+  CHECK_EQ(root["weights"].size(), report.weights.size());
+  CHECK_EQ(*root["weights"].at(0)["name"].text(), report.weights[0].role);
+  CHECK(*root["types"]["q4_0"]["error"].number() > 0.05);
+  CHECK(*root["error"].number() < *root["types"]["q4_0"]["error"].number());
+}
+
+TEST_CASE("moments: the weighed error falls, by role and by expert") {
+  const ModelFiles source = opened(kTiny + "/lite");
+  const WeightMap weights = bound(source);
+  const WeightBinding &up = *weights.find("layers.1.experts.up");
+  const uint64_t experts = up.spec.shape[0], cols = up.spec.shape[2];
+  Moments moments;
+  moments.tokens = 1;
+  std::vector<float> &columns = moments.by_role["layers.1.experts.up"];
+  for (uint64_t i = 0; i < experts * cols; ++i) columns.push_back((i % cols + i / cols) % 4 ? 0.01f : 1.0f);
+  double error[2];
+  for (int with = 0; with < 2; ++with) {
+    TemporaryFolder folder;
+    PackOptions options;
+    options.type = PackType::kQ4;
+    options.moments = with ? &moments : nullptr;
+    require_ok(pack_model(source, folder / "x.dsm", options));
+    const ModelFiles packed = opened(folder / "x.dsm");
+    const auto was = numbers(source, up), is = numbers(packed, *bound(packed).find("layers.1.experts.up"));
+    error[with] = 0;
+    for (size_t i = 0; i < was.size(); ++i) {
+      const size_t expert = i / (up.spec.shape[1] * cols);
+      error[with] += columns[expert * cols + i % cols] * (was[i] - is[i]) * (was[i] - is[i]);
+    }
+  }
+  CHECK(error[1] < 0.9 * error[0]);
 }
 
 TEST_CASE("exceptions by role, kind and group; the last one counts") {
@@ -265,8 +356,8 @@ TEST_CASE("cancel and stop leave no file") {
 TEST_CASE("names of types") {
   CHECK_EQ(pack_type_from_name("q4").value(), PackType::kQ4);
   CHECK_EQ(pack_type_from_name("").value(), PackType::kSource);
-  const auto wrong = pack_type_from_name("q5");
+  const auto wrong = pack_type_from_name("q17");
   REQUIRE_FALSE(wrong.ok());
   CHECK_EQ(wrong.status().code(), DS_E_ARGUMENT);
-  CHECK(std::strstr(wrong.status().message(), "'q5'"));
+  CHECK(std::strstr(wrong.status().message(), "'q17'"));
 }

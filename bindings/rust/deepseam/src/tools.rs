@@ -20,7 +20,7 @@ pub struct PackOptions<'a> {
     pub source: Source,
     /// What to write; files are replaced whole or not at all.
     pub path: &'a Path,
-    /// "f32", "f16", "bf16", "fp8", "q8", "q4"; empty: as the source stores them.
+    /// "f32", "f16", "bf16", "fp8", "q8" to "q3", or a block format such as "q4_k"; empty: as the source stores them.
     pub weight_type: &'a str,
     /// Also store this backend's own layout; empty: canonical tensors only.
     pub backend: &'a str,
