@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# What a build for Windows needs of third parties: cmake/tools/windows_deps.sh FOLDER
+# What a build for Windows needs of third parties: cmake/tools/windows_deps.sh FOLDER [fetch]
 #
 # RapidJSON, FlatBuffers, xxHash, CLI11 and doctest are headers, the same for every system: FOLDER/include links to those of
 # this machine. PCRE2 is compiled for Windows from the distribution's source package, which apt fetches and verifies; what is
-# there is not made again, so a second run needs no network. Nothing is written outside of FOLDER.
+# there is not made again, so a second run needs no network. Nothing is written outside of FOLDER. With "fetch" it does what
+# needs the network, and no more.
 set -eu
 export LC_ALL=C.UTF-8
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-[ $# = 1 ] || { echo "usage: windows_deps.sh FOLDER" >&2 && exit 2; }
+[ $# = 1 ] || [ "$# ${2:-}" = "2 fetch" ] || { echo "usage: windows_deps.sh FOLDER [fetch]" >&2 && exit 2; }
 mkdir -p "$1/include"
 folder=$(cd "$1" && pwd)
 
@@ -35,6 +36,7 @@ fetch_pcre2() {
 
 if [ ! -f "$folder/lib/libpcre2-8.a" ]; then
   ls "$folder"/source/pcre2_*.orig.tar.* >/dev/null 2>&1 || fetch_pcre2
+  [ $# = 1 ] || exit 0
   rm -rf "$folder/source/pcre2" "$folder/source/build"
   mkdir "$folder/source/pcre2"
   tar -xf "$folder"/source/pcre2_*.orig.tar.* -C "$folder/source/pcre2" --strip-components=1

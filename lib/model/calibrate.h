@@ -1,9 +1,9 @@
 // What a text uses of a model (moments.h): the model is run over it in float32, layer by layer, all tokens at once, and
 // the squares of what goes into each weight are averaged.
 //
-// Weights are read a few rows at a time, so memory is that of the activations: about 6 H + N (2 dn + dr + 2 dv) floats a
-// token, of which there are as many as 1 GiB holds. Results do not depend on the number of threads. MTP modules are not run: their weights, and those of
-// a router, have no moments.
+// Weights are read a few rows at a time, so memory is that of the activations: about 6 H + N (2 dn + dr + 2 dv) floats
+// a token, of which there are as many as 1 GiB holds. Results do not depend on the number of threads. MTP modules are
+// not run: their weights, and those of a router, have no moments.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
 // The five general categories that pre-tokenizer rules ask for, as ranges of code points of Unicode 16.0.
 //
 // Data, pinned on purpose: token ids must not depend on the Unicode version of a library that happens to be installed.
-// It is the version that Hugging Face's `tokenizers` reads text by. A unit test compares every code point with PCRE2's own
-// tables, tokenizer_parity with those of `tokenizers`. Ranges are sorted and do not touch each other.
+// It is the version that Hugging Face's `tokenizers` reads text by. A unit test compares every code point with PCRE2's
+// own tables, tokenizer_parity with those of `tokenizers`. Ranges are sorted and do not touch each other.
 #pragma once
 
 #include "text/char_set.h"
