@@ -28,7 +28,7 @@ COVERS = {
                                                   "lib/format/repack.cpp", "backends/onednn/pack.cpp"},
     "Ollama's adapters": {"lib/format/ollama.cpp", "lib/format/open_model.cpp"},
     "Hugging Face folders of other quantisations": {"lib/format/quant_config.cpp"},
-    "on a model whose files hold no tokenizer": {"lib/session/model.cpp"},
+    "on a model whose files hold no tokenizer": {"lib/session/model.cpp", "lib/session/tools.cpp"},
     "vocabularies without the marks": {"lib/session/request.cpp", "lib/text/chat.cpp"},
     "slots that a backend leaves out": {"lib/runtime/slots.cpp"},
     "graphs and options that it cannot run": {
