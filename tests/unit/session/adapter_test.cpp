@@ -50,7 +50,7 @@ class PeftFolder {
   PeftFolder(const PeftFolder &) = delete;
   ModelSource source() const {
     ModelSource source;
-    source.path = path_;
+    source.path = path_.string();
     return source;
   }
   std::shared_ptr<Adapter> load(const std::shared_ptr<Model> &model) const {
