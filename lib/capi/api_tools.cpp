@@ -43,6 +43,15 @@ Status read_type(const ds_text &text, session::ToolOptions *into) {
   return Status();
 }
 
+// The text of an option that is not there for nothing: a path, if `path`.
+Status read_needed(const OptionView &option, bool path, std::string *into) {
+  if (option.text.empty() || (path && option.text.find('\0') != option.text.npos))
+    return fail(DS_E_ARGUMENT, "capi", "option \"%.*s\" is empty%s", static_cast<int>(option.key.size()),
+                option.key.data(), path ? " or has a NUL inside, expected a path" : ", expected a text");
+  *into = option.text;
+  return Status();
+}
+
 Status read_pack_options(const ds_pack_options &from, session::ToolOptions *options, bool *hf) {
   return read_options(from.options, from.n_options, [&](const OptionView &option, bool *known) {
     if (option.key == "keep") {
@@ -50,13 +59,11 @@ Status read_pack_options(const ds_pack_options &from, session::ToolOptions *opti
     } else if (option.key == "card") {
       options->card = option.text;
     } else if (option.key == "adapter") {
-      if (option.text.empty() || option.text.find('\0') != option.text.npos)
-        return fail(DS_E_ARGUMENT, "capi", "option \"adapter\" is empty or has a NUL inside, expected a path");
-      options->adapter = option.text;
+      return read_needed(option, true, &options->adapter);
     } else if (option.key == "calibrate") {
-      options->calibrate = option.text;
+      return read_needed(option, false, &options->calibrate);
     } else if (option.key == "report") {
-      options->report = option.text;
+      return read_needed(option, true, &options->report);
     } else if (option.key == "form") {
       *hf = option.text == "hf";
       if (!*hf && option.text != "dsm")

@@ -504,9 +504,10 @@ TEST_CASE("a model is packed, verified and opened again") {
   CHECK(std::string(card.data, card.size) == "A card.\nTwo lines.");
   ds_info_release(facts);
   ds_model_release(model);
-  for (const ds_option &wrong :
-       {ds_option{"keep", 0, 0, 0, "q8=nosuch", DS_STRLEN}, ds_option{"keep", 0, 0, 0, "q8", 2},
-        ds_option{"form", 0, 0, 0, "gguf", 4}, ds_option{"card", 0, 0, 0, "\xff", 1}}) {
+  for (const ds_option &wrong : {ds_option{"keep", 0, 0, 0, "q8=nosuch", DS_STRLEN},
+                                 ds_option{"keep", 0, 0, 0, "q8", 2}, ds_option{"form", 0, 0, 0, "gguf", 4},
+                                 ds_option{"card", 0, 0, 0, "\xff", 1}, ds_option{"report", 0, 0, 0, "", 0},
+                                 ds_option{"report", 0, 0, 0, "a\0b", 3}, ds_option{"calibrate", 0, 0, 0, "", 0}}) {
     pack.options = &wrong;
     pack.n_options = 1;
     CHECK(ds_model_pack(runtime, &pack, &error) == DS_E_ARGUMENT);

@@ -69,7 +69,7 @@ int leave(const char *program, int times) {
     start.cb = sizeof start;
     PROCESS_INFORMATION child{};
     if (!CreateProcessA(nullptr, line.data(), nullptr, nullptr, FALSE, 0, nullptr, nullptr, &start, &child))
-      stop("no child can be started");
+      stop(("no child can be started: system error " + std::to_string(GetLastError())).c_str());
     if (WaitForSingleObject(child.hProcess, 60000) != WAIT_OBJECT_0) {
       TerminateProcess(child.hProcess, 1);
       stop("exit hangs");
