@@ -69,17 +69,19 @@ Buffers buffers(const MlaShape &s, const Sizes &n, uint32_t width, std::byte *ba
 
 // Rows [first, first + n) of a low-rank delta of kv_b, added to their panels: [tiles(n)][R][16].
 void add_delta(const sdk::Lora &lora, uint64_t first, uint64_t n, float *panels) {
-  std::vector<float> turned(lora.rank * kLanes);  // scale * B, a row a lane
-  for (uint64_t tile = 0; tile < tiles(n); ++tile) {
+  for (uint64_t tile = 0; tile < tiles(n); ++tile, panels += lora.in * kLanes) {
     const uint64_t lanes = std::min<uint64_t>(kLanes, n - tile * kLanes);
-    std::fill(turned.begin(), turned.end(), 0.0f);
-    for (uint64_t lane = 0; lane < lanes; ++lane)
-      for (uint32_t k = 0; k < lora.rank; ++k)
-        turned[k * kLanes + lane] = lora.scale * lora.b[(first + tile * kLanes + lane) * lora.rank + k];
-    for (uint64_t r = 0; r < lora.in; ++r, panels += kLanes)
-      for (uint32_t k = 0; k < lora.rank; ++k)
-        for (uint64_t lane = 0; lane < kLanes; ++lane)
-          panels[lane] += turned[k * kLanes + lane] * lora.a[k * lora.in + r];
+    for (uint32_t begin = 0; begin < lora.rank; begin += kLanes) {
+      const uint32_t ranks = std::min<uint32_t>(kLanes, lora.rank - begin);
+      float turned[kLanes][kLanes] = {};  // scale * B, a row a lane
+      for (uint64_t lane = 0; lane < lanes; ++lane)
+        for (uint32_t k = 0; k < ranks; ++k)
+          turned[k][lane] = lora.scale * lora.b[(first + tile * kLanes + lane) * lora.rank + begin + k];
+      for (uint64_t r = 0; r < lora.in; ++r)
+        for (uint32_t k = 0; k < ranks; ++k)
+          for (uint64_t lane = 0; lane < kLanes; ++lane)
+            panels[r * kLanes + lane] += turned[k][lane] * lora.a[(begin + k) * lora.in + r];
+    }
   }
 }
 
