@@ -62,14 +62,27 @@ void leave_while_generating(int milliseconds) {
   std::exit(0);  // handlers of the C library run while our threads do, then those of the libraries without them
 }
 
-int leave(const char *program, int times) {
-  for (int i = 0; i < times; ++i) {
-    std::string line = std::string("\"") + program + "\" child " + std::to_string(i);
+// CreateProcess also answers for what Wine does in the child before any code of the program runs there: if the child
+// ends by then, it fails. On a busy machine that was seen once in thousands of starts, so a start, and nothing else,
+// has three tries; every failed one is told.
+PROCESS_INFORMATION start_child(const std::string &line) {
+  for (int tries = 1;; ++tries) {
+    std::string writable = line;  // CreateProcess may change it
     STARTUPINFOA start{};
     start.cb = sizeof start;
     PROCESS_INFORMATION child{};
-    if (!CreateProcessA(nullptr, line.data(), nullptr, nullptr, FALSE, 0, nullptr, nullptr, &start, &child))
-      stop(("no child can be started: system error " + std::to_string(GetLastError())).c_str());
+    if (CreateProcessA(nullptr, writable.data(), nullptr, nullptr, FALSE, 0, nullptr, nullptr, &start, &child))
+      return child;
+    const std::string what = "no child can be started: system error " + std::to_string(GetLastError());
+    if (tries == 3) stop(what.c_str());
+    std::fprintf(stderr, "%s; trying again\n", what.c_str());
+    Sleep(500);
+  }
+}
+
+int leave(const char *program, int times) {
+  for (int i = 0; i < times; ++i) {
+    const PROCESS_INFORMATION child = start_child(std::string("\"") + program + "\" child " + std::to_string(i));
     if (WaitForSingleObject(child.hProcess, 60000) != WAIT_OBJECT_0) {
       TerminateProcess(child.hProcess, 1);
       stop("exit hangs");
