@@ -3,7 +3,7 @@
 
 Prints failed tests with the end of their output and skipped tests with their reason; the last line is
 "PASSED FAILED SKIPPED". A test program that counts its own cases (doctest, unittest) counts as these cases; any other
-as one. No results at all are an error.
+as one. A program that Wine saw crash has failed, whatever its exit status is. No results at all are an error.
 """
 import re
 import sys
@@ -12,6 +12,7 @@ import xml.etree.ElementTree as ElementTree
 DOCTEST = re.compile(r"\[doctest\] test cases:\s*(\d+)\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed\s*\|\s*(\d+) skipped")
 UNITTEST = re.compile(r"^Ran (\d+) tests? in", re.MULTILINE)
 OWN_LINE = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTILINE)
+CRASH = re.compile(r"^wine: Unhandled .*$", re.MULTILINE)
 SKIPPED_CASE = re.compile(r"^.*\bskipped\b(?::| ['\"]).*$", re.MULTILINE)
 
 
@@ -51,11 +52,12 @@ def count(case):
         return 0, 0, 1, [f"skipped {name}: {last_line(output)}"]
     counts = own_counts(output) or (1, 0, 0)
     notes = [f"skipped a case of {name}: {line.strip()}" for line in SKIPPED_CASE.findall(output)] if counts[2] else []
-    if case.get("status") == "fail" or case.find("failure") is not None:
+    crashed = CRASH.search(output)  # of a thread other than the first one: the exit status was seen to be 0
+    if crashed or case.get("status") == "fail" or case.find("failure") is not None:
         counts = own_counts(output) or (0, 1, 0)
         if counts[1] == 0:  # all cases passed and yet: a leak, a crash at the end, a time limit
             counts = (counts[0], 1, counts[2])
-        notes.append(f"FAILED  {name}")
+        notes.append(f"FAILED  {name}: {crashed[0]}" if crashed else f"FAILED  {name}")
         notes += ["        " + line for line in output.splitlines()[-40:]]
     return (*counts, notes)
 

@@ -383,6 +383,11 @@ class Counting(Planted):
         skip = self.case("notrun", "skipped: no compiler for Windows\n", '<skipped message="SKIP_RETURN_CODE=77"/>')
         self.assertEqual(self.count(skip), ([0, 0, 1], ["skipped t: skipped: no compiler for Windows"]))
 
+    def test_a_crash_under_wine_is_a_failure_whatever_the_exit_status(self):
+        counts, notes = self.count(self.case("run", "wine: Unhandled page fault on write access, starting debugger...\nModules:"))
+        self.assertEqual(counts, [0, 1, 0])
+        self.assertIn("FAILED  t: wine: Unhandled page fault on write access, starting debugger...", notes)
+
     def test_a_program_that_is_not_there_is_a_failure(self):
         missing = self.case("notrun", "", '<skipped message="Unable to find executable"/>')
         fixture = self.case("notrun", "", '<skipped message="Fixture dependency failed"/>')
