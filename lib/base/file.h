@@ -60,6 +60,7 @@ Result<std::string> read_whole(const Source &source, uint64_t limit);
 
 // Writes a file so that its path holds either the old content or the whole new one, whatever happens between: a
 // temporary file beside it, synced, then renamed. Destroyed without commit(), it leaves nothing behind.
+// What a killed process left, the next create() of the same path removes (on POSIX systems).
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::string &path);

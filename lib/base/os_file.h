@@ -41,7 +41,8 @@ Status os_check_folder(const std::string &path);
 Result<std::vector<std::string>> os_list(const std::string &path);
 
 // A new file in the folder of `path`, whose name no other file has; `temporary` receives that name. DS_E_FORMAT if
-// something is at `path` that is no regular file.
+// something is at `path` that is no regular file. On POSIX systems temporary files for `path` whose writer is gone are
+// removed.
 Result<OsHandle> os_create_beside(const std::string &path, std::string &temporary);
 // Syncs and closes `handle`, renames `temporary` to `path`, syncs the folder. `handle` is closed in every case.
 Status os_publish(OsHandle handle, const std::string &temporary, const std::string &path);

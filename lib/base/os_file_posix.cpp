@@ -1,6 +1,7 @@
 // os_file.h on POSIX systems.
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -76,6 +77,43 @@ std::string folder_of(const std::string &path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// Whether `name` is `base`.PID.XXXXXXXX.tmp, as os_create_beside makes them.
+bool is_temporary_of(const std::string &name, const std::string &base) {
+  constexpr size_t kSalt = 8, kEnd = 4;  // ".tmp"
+  if (name.size() < base.size() + 4 + kSalt + kEnd || !name.starts_with(base + ".") || !name.ends_with(".tmp"))
+    return false;
+  const std::string middle = name.substr(base.size() + 1, name.size() - base.size() - 1 - kEnd);
+  const size_t dot = middle.find('.');
+  return dot != std::string::npos && dot > 0 && middle.size() == dot + 1 + kSalt &&
+         middle.find_first_not_of("0123456789") == dot &&
+         middle.find_first_not_of("0123456789abcdef", dot + 1) == std::string::npos;
+}
+
+// Takes away what writers of `path` that were killed have left. One that is at work holds a lock on its file; where
+// files cannot be locked, leftovers stay.
+void remove_leftovers(const std::string &path) {
+  const std::string folder = folder_of(path), base = path.substr(path.rfind('/') + 1);
+  DIR *list = ::opendir(folder.c_str());
+  if (!list) return;
+  while (const dirent *entry = ::readdir(list)) {
+    if (!is_temporary_of(entry->d_name, base)) continue;
+    const int fd = ::openat(::dirfd(list), entry->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
+    if (fd < 0) continue;
+    struct stat info;
+    if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && ::flock(fd, LOCK_EX | LOCK_NB) == 0)
+      ::unlinkat(::dirfd(list), entry->d_name, 0);
+    ::close(fd);
+  }
+  ::closedir(list);
+}
+
+// Locks a file just made. False: somebody who took it for a leftover was first.
+bool lock_own(int fd) noexcept {
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) return errno != EWOULDBLOCK;
+  struct stat info;
+  return ::fstat(fd, &info) != 0 || info.st_nlink > 0;
 }
 
 }  // namespace
@@ -191,6 +229,10 @@ Result<OsHandle> os_create_beside(const std::string &path, std::string &temporar
   // Renaming over /dev/null would put a file in its place for everybody.
   struct stat old {};
   if (::stat(path.c_str(), &old) == 0 && !S_ISREG(old.st_mode)) return not_regular(old, path);
+  try {
+    remove_leftovers(path);
+  } catch (...) {  // no memory for names: they stay
+  }
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   uint64_t salt = static_cast<uint64_t>(now.tv_nsec) ^ static_cast<uint64_t>(now.tv_sec) << 20;
@@ -200,7 +242,11 @@ Result<OsHandle> os_create_beside(const std::string &path, std::string &temporar
                   static_cast<unsigned>(salt >> 32));
     temporary = path + suffix;
     const int fd = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0666);
-    if (fd >= 0) return OsHandle{fd};
+    if (fd >= 0 && lock_own(fd)) return OsHandle{fd};
+    if (fd >= 0) {
+      ::close(fd);
+      continue;
+    }
     if (errno != EEXIST && errno != EINTR) return os_failure(errno, "create", temporary);
   }
   return os_failure(EEXIST, "create", temporary);
@@ -208,10 +254,11 @@ Result<OsHandle> os_create_beside(const std::string &path, std::string &temporar
 
 Status os_publish(OsHandle handle, const std::string &temporary, const std::string &path) {
   const int fd = static_cast<int>(handle);
+  const char *verb = "write";
   int code = ::fsync(fd) == 0 ? 0 : errno;
-  if (::close(fd) != 0 && code == 0 && errno != EINTR) code = errno;
-  if (code) return os_failure(code, "write", temporary);
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return os_failure(errno, "replace", path);
+  if (!code && ::rename(temporary.c_str(), path.c_str()) != 0) code = errno, verb = "replace";
+  ::close(fd);  // only now: without its lock the temporary file would be a leftover. Failures to write were fsync's
+  if (code) return os_failure(code, verb, *verb == 'w' ? temporary : path);
   // The new name must survive a power cut, too. Filesystems that cannot sync a folder say EINVAL: then nothing can.
   const int folder = ::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return {};

@@ -101,6 +101,24 @@ class Case:
         print("ok    " if good else "FAILED", self.folder.name, kind, *leave, "-", ", ".join(line), flush=True)
         return not good
 
+    def judge_merged(self, kind):
+        """An adapter on packed integers, merged by `ds pack --adapter`: the oracle adds it to the numbers that these stand for."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            numbers, adapter = hf_quant_files.write(folder / "model", self.raw, self.tensors, kind), folder / "adapter"
+            plain = self.oracle(folder / "stated", numbers)
+            targets = ["q_proj", "kv_b_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head"]
+            make_tiny.write_adapter(adapter, folder / "stated", seed=7, rank=4, alpha=8, targets=targets)
+            wanted = record(Model(folder / "stated", adapter), self.ids, range(len(self.ids)))
+            line, good = [], np.abs(wanted["logits"] - plain["logits"]).max() > 0.05
+            for form, limits in (("f32", FLOAT), ("", INT8)):  # without a type what the adapter changes becomes q8
+                run(DS, "pack", "--model", folder / "model", "--adapter", adapter, *(["--type", form] if form else []), "--out", folder / "x.dsm", "--quiet")
+                figures = compare(wanted, {"ids": wanted["ids"], "positions": wanted["positions"], "logits": logits(folder / "x.dsm", "ref", self.ids, folder / "x.npy")})
+                good &= within(figures, limits)
+                line.append(f"{form or 'as it is'} max {figures['max_abs']:.1e} kl {figures['kl_median']:.1e}")
+        print("ok    " if good else "FAILED", self.folder.name, kind, "with an adapter merged -", ", ".join(line), flush=True)
+        return not good
+
     def error(self, numbers, folder):
         """Root mean square of what was added to the weights that changed, relative to theirs."""
         weights, added, size = Weights(folder, self.config), 0.0, 0.0
@@ -162,6 +180,8 @@ def main():
             failed += cases["lite-256"].judge(kind)
         for kind in ("ct-fp8-channel", "awq-g64", "gptq-g128", "gptq-act", "ct-int4-asym"):
             failed += cases["v3-256"].judge(kind)
+        for kind in ("awq-g64", "gptq-g128", "gptq-act", "gptq-sym", "ct-int4"):
+            failed += cases["lite-256"].judge_merged(kind)
         failed += check_damage(cases["lite-256"], Path(folder))
         failed += cases["lite-256"].judge("awq-g128", ("kv_b_proj", "q_proj"), shards=3)
         failed += cases["v3-256"].judge("gptq-sym", ("kv_b_proj", "q_a_proj"), shards=2)

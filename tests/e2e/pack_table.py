@@ -23,7 +23,7 @@ import numpy as np
 from eval import documents, library
 
 RECIPES = [  # name, arguments of ds pack
-    ("fp8", ["--type", "fp8"]), ("q8", ["--type", "q8"]), ("q6", ["--type", "q6"]), ("q5", ["--type", "q5"]),
+    ("bf16", ["--type", "bf16"]), ("f16", ["--type", "f16"]), ("fp8", ["--type", "fp8"]), ("q8", ["--type", "q8"]), ("q6", ["--type", "q6"]), ("q5", ["--type", "q5"]),
     ("q4", ["--type", "q4"]), ("q4, shared and dense q8", ["--type", "q4", "--keep", "q8=shared,dense"]),
     ("q4, attention, shared and dense q8", ["--type", "q4", "--keep", "q8=attention,shared,dense"]),
     ("q4, q, o, shared and dense q5_1", ["--type", "q4", "--keep", "q5_1=q,o,shared,dense"]),

@@ -164,6 +164,30 @@ TEST_CASE("an atomic file whose commit fails leaves nothing") {
   CHECK(folder.entries() == 1);
 }
 
+#if !defined(_WIN32)
+TEST_CASE("what a killed writer left goes when the same path is written again, and nothing else does") {
+  const TemporaryFolder folder;
+  const std::string left = folder.write("target.4711.0a1b2c3d.tmp", "half a file");
+  for (const char *other : {"target", "target.tmp", "target.4711.0a1b2c3.tmp", "target.4711.0a1b2c3dx.tmp",
+                            "target.x.0a1b2c3d.tmp", "other.4711.0a1b2c3d.tmp"})
+    folder.write(other, "somebody else's");
+  Result<AtomicFile> first = AtomicFile::create(folder / "target");
+  REQUIRE(first.ok());
+  CHECK_FALSE(std::filesystem::exists(left));
+  CHECK(folder.entries() == 7);  // the others, and the new temporary file
+  Result<AtomicFile> second = AtomicFile::create(folder / "target");
+  REQUIRE(second.ok());
+  CHECK(folder.entries() == 8);  // a writer at work keeps its file
+  REQUIRE(first->append(bytes_of("first")).ok());
+  REQUIRE(first->commit().ok());
+  CHECK(TemporaryFolder::read(folder / "target") == "first");
+  REQUIRE(second->append(bytes_of("second")).ok());
+  REQUIRE(second->commit().ok());
+  CHECK(TemporaryFolder::read(folder / "target") == "second");
+  CHECK(folder.entries() == 6);
+}
+#endif
+
 TEST_CASE("writing at a place that was not appended is refused") {
   const TemporaryFolder folder;
   Result<AtomicFile> file = AtomicFile::create(folder / "target");
