@@ -24,12 +24,13 @@ from eval import documents, library
 
 RECIPES = [  # name, arguments of ds pack
     ("fp8", ["--type", "fp8"]), ("q8", ["--type", "q8"]), ("q6", ["--type", "q6"]), ("q5", ["--type", "q5"]),
-    ("q4", ["--type", "q4"]), ("q4, shared and dense q8", ["--type", "q4", "--keep", "q8=shared,dense"]),
+    ("q4", ["--type", "q4"]), ("q4, q, o, shared and dense q4_0", ["--type", "q4", "--keep", "q4=q,o,shared,dense"]),
+    ("q4, q and o q4_0, shared and dense q8", ["--type", "q4", "--keep", "q4=q,o", "--keep", "q8=shared,dense"]),
     ("q4, attention, shared and dense q8", ["--type", "q4", "--keep", "q8=attention,shared,dense"]),
     ("q4, q, o, shared and dense q5_1", ["--type", "q4", "--keep", "q5_1=q,o,shared,dense"]),
     *((name, ["--type", name]) for name in ("q8_0", "q6_k", "q5_1", "q5_0", "q5_k", "q4_1", "q4_k", "q4_0", "q3_k")),
 ]
-CALIBRATED = ("q5", "q4", "q4, shared and dense q8", "q4, q, o, shared and dense q5_1", "q3_k")
+CALIBRATED = ("q5", "q4", "q4, q, o, shared and dense q4_0", "q4, q and o q4_0, shared and dense q8", "q4, q, o, shared and dense q5_1", "q3_k")
 Q4_K_M = "Q4_K_M by llama.cpp"
 
 
