@@ -87,7 +87,8 @@ PackType packed_type(const WeightSpec &spec, PackType type) {
   if (type == PackType::kFp8 && wide) return PackType::kBF16;
   if (type != PackType::kQ6 && type != PackType::kQ5 && type != PackType::kQ4 && type != PackType::kQ3) return type;
   if (wide || local == "kv_a" || local == "kv_b") return PackType::kQ8;
-  return type == PackType::kQ3 && !local.starts_with("experts.") ? PackType::kQ4 : type;
+  if (local.starts_with("experts.") || (type != PackType::kQ4 && type != PackType::kQ3)) return type;
+  return is_one_of(local, {"o", "down", "shared.down"}) ? PackType::kQ8 : PackType::kQ4_1;
 }
 
 Status parse_exceptions(std::string_view text, std::vector<PackException> *list) {

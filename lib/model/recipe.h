@@ -52,7 +52,9 @@ bool is_plain(PackType type);
 
 // What a base type means for a weight. fp8 (blocks of 128 x 128 with scales) keeps embed, lm_head and the MTP's eh_proj
 // in bf16, as published checkpoints do. kQ6 to kQ3 keep at 8 bits what every token passes alone or what is contracted
-// along two axes: embed, lm_head, kv_a, kv_b, eh_proj; kQ3 is for routed experts, the rest is as kQ4 has it.
+// along two axes: embed, lm_head, kv_a, kv_b, eh_proj. kQ4 and kQ3 are for routed experts; of what every token passes,
+// o and the dense and shared layers' down, which end in the hidden state, are Q8_0, the rest is Q4_1. An exception of
+// kQ4 is Q4_0.
 PackType packed_type(const WeightSpec &spec, PackType type);
 
 // Weights that are stored as `type`, whatever the base type says. `name` is one of

@@ -22,13 +22,18 @@ inline uint64_t balanced_nibbles(uint64_t word) {
   return word | (some_bit ^ kOnes) << 3;
 }
 
-// One row of blocks: a scale and `words` words of levels each.
-void fill_block_row(DType dtype, uint64_t start, uint16_t scale, uint64_t first_word, uint64_t blocks, uint8_t *out) {
-  const bool q4 = dtype == DType::kQ4_0;
-  const uint64_t words = q4 ? 2 : 4;
+// One row of blocks: a scale, for Q4_1 -8 times it, and words of levels each.
+void fill_block_row(DType dtype, uint64_t start, float scale, uint64_t row, uint64_t blocks, uint8_t *out) {
+  const bool q4 = dtype != DType::kQ8_0;
+  const uint64_t words = q4 ? 2 : 4, first_word = row * blocks * words;
+  const uint16_t bits = f32_to_f16(scale), least = f32_to_f16(-8 * f16_to_f32(bits));
   for (uint64_t b = 0; b < blocks; ++b) {
-    std::memcpy(out, &scale, 2);
+    std::memcpy(out, &bits, 2);
     out += 2;
+    if (dtype == DType::kQ4_1) {
+      std::memcpy(out, &least, 2);
+      out += 2;
+    }
     for (uint64_t w = 0; w < words; ++w, out += 8) {
       const uint64_t word = synth_word(start, first_word + b * words + w);
       const uint64_t levels = q4 ? balanced_nibbles(word) : word;
@@ -88,12 +93,11 @@ void synth_fill(DType dtype, uint64_t start, double deviation, uint64_t first_ro
     const uint64_t row = first_row + r, quarter = row * ((cols + 3) / 4);
     switch (dtype) {
       case DType::kQ4_0:
-        fill_block_row(dtype, start, f32_to_f16(static_cast<float>(deviation / kDeviation4)), row * blocks * 2, blocks,
-                       out);
+      case DType::kQ4_1:
+        fill_block_row(dtype, start, static_cast<float>(deviation / kDeviation4), row, blocks, out);
         break;
       case DType::kQ8_0:
-        fill_block_row(dtype, start, f32_to_f16(static_cast<float>(deviation / kDeviation8)), row * blocks * 4, blocks,
-                       out);
+        fill_block_row(dtype, start, static_cast<float>(deviation / kDeviation8), row, blocks, out);
         break;
       case DType::kF8E4M3:
         fill_fp8_row(start, row * ((cols + 7) / 8), cols, codes, out);

@@ -88,14 +88,14 @@ def stored(name, values, kind):
 
 
 class File:
-    """Collects one file; `numbers` are those of the checkpoint's names."""
+    """Collects one file; `numbers` are those of the checkpoint's names. `store`: as stored()."""
 
-    def __init__(self, path, kind):
+    def __init__(self, path, kind, store=stored):
         self.writer = gguf.GGUFWriter(path, "deepseek2")
-        self.kind, self.numbers = kind, {}
+        self.kind, self.store, self.numbers = kind, store, {}
 
     def add(self, name, values, kind=None):
-        data, quant, numbers = stored(name, values, kind or self.kind)
+        data, quant, numbers = self.store(name, values, kind or self.kind)
         self.writer.add_tensor(name, data, raw_dtype=quant)
         return numbers
 
@@ -190,10 +190,34 @@ def add_experts(file, c, layer, tensors, layout):
             keep(part, file.add(f"blk.{layer}.ffn_{part}_exps.weight", values))
 
 
-def write(path, c, tensors, kind, layout="new", leave_out=(), more=None):
-    """`tensors`: float arrays under Hugging Face names. `more`: called with the writer, for further keys. Returns the
-    numbers of the file under the same names."""
-    file = File(path, kind)
+def add_vocabulary(writer, tokens, types, merges, bos, eos, add_bos):
+    """The keys of a byte-level BPE with DeepSeek-V3's way to split text. bos, eos: ids."""
+    writer.add_string("tokenizer.ggml.model", "gpt2")
+    writer.add_string("tokenizer.ggml.pre", "deepseek-v3")
+    writer.add_array("tokenizer.ggml.tokens", tokens)
+    writer.add_array("tokenizer.ggml.token_type", types)
+    writer.add_array("tokenizer.ggml.merges", merges)
+    writer.add_bool("tokenizer.ggml.add_bos_token", add_bos)
+    writer.add_uint32("tokenizer.ggml.bos_token_id", bos)
+    writer.add_uint32("tokenizer.ggml.eos_token_id", eos)
+
+
+def vocabulary_of(tokenizer_json):
+    """Tokens, types and merges of a tokenizer.json, as converters write them."""
+    data = json.loads(Path(tokenizer_json).read_text(encoding="utf-8"))
+    added = {token["id"]: token for token in data["added_tokens"]}
+    texts = {id_: text for text, id_ in data["model"]["vocab"].items()}
+    count = max([*texts, *added]) + 1
+    tokens = [added[i]["content"] if i in added else texts.get(i, f"[PAD{i}]") for i in range(count)]
+    types = [(3 if added[i]["special"] else 4) if i in added else 1 if i in texts else 5 for i in range(count)]
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in data["model"]["merges"]]
+    return tokens, types, merges
+
+
+def write(path, c, tensors, kind, layout="new", leave_out=(), more=None, store=stored):
+    """`tensors`: float arrays under Hugging Face names. `more`: called with the writer, for further keys. `store`: how a
+    tensor becomes a type's bytes. Returns the numbers of the file under the same names."""
+    file = File(path, kind, store)
     add_keys(file.writer, c, layout, leave_out)
     if more:
         more(file.writer)

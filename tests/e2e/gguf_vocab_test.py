@@ -29,18 +29,6 @@ TOKENIZER = Path(__file__).parents[1] / "unit/text/data/tokenizer.json"
 TEXTS = ["def fibonacci(n):\n    return n", "12345 caf\u00e9 \u4e2d\u6587\n\n  x", "<\uff5cfim\u2581begin\uff5c>a<\uff5cfim\u2581hole\uff5c>b<\uff5cfim\u2581end\uff5c>"]
 
 
-def arrays():
-    """Tokens, types and merges of the file, as converters write them."""
-    data = json.loads(TOKENIZER.read_text(encoding="utf-8"))
-    added = {token["id"]: token for token in data["added_tokens"]}
-    texts = {id_: text for text, id_ in data["model"]["vocab"].items()}
-    count = max([*texts, *added]) + 1
-    tokens = [added[i]["content"] if i in added else texts.get(i, f"[PAD{i}]") for i in range(count)]
-    types = [(3 if added[i]["special"] else 4) if i in added else 1 if i in texts else 5 for i in range(count)]
-    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in data["model"]["merges"]]
-    return tokens, types, merges
-
-
 def run(*arguments, text=None):
     done = subprocess.run([DS, *map(str, arguments)], input=text, capture_output=True, text=True, encoding="utf-8")
     if done.returncode:
@@ -52,17 +40,11 @@ def write(path, folder, types_of):
     config = load_config(folder)
     weights = Weights(folder, config)
     tensors = {name: np.asarray(weights[name], np.float64) for name, _ in make_tiny.tensor_shapes(config)}
-    tokens, types, merges = arrays()
+    tokens, types, merges = gguf_files.vocabulary_of(TOKENIZER)
 
-    def more(writer):
-        writer.add_string("tokenizer.ggml.model", "gpt2")
-        writer.add_string("tokenizer.ggml.pre", "deepseek-v3")
-        writer.add_array("tokenizer.ggml.tokens", tokens)
-        writer.add_array("tokenizer.ggml.token_type", types_of(tokens, types))
-        writer.add_array("tokenizer.ggml.merges", merges)
-        writer.add_bool("tokenizer.ggml.add_bos_token", False)  # as in the folder, which has no tokenizer_config.json
-        writer.add_uint32("tokenizer.ggml.bos_token_id", tokens.index("<\uff5cbegin\u2581of\u2581sentence\uff5c>"))
-        writer.add_uint32("tokenizer.ggml.eos_token_id", tokens.index("<\uff5cend\u2581of\u2581sentence\uff5c>"))
+    def more(writer):  # no begin-of-text token, as in the folder, which has no tokenizer_config.json
+        gguf_files.add_vocabulary(writer, tokens, types_of(tokens, types), merges, tokens.index("<\uff5cbegin\u2581of\u2581sentence\uff5c>"),
+                                  tokens.index("<\uff5cend\u2581of\u2581sentence\uff5c>"), False)
 
     gguf_files.write(path, config, tensors, "BF16", "new", more=more)
 
@@ -72,7 +54,7 @@ def old_types(tokens, types):
 
 
 def main():
-    tokens = arrays()[0]
+    tokens = gguf_files.vocabulary_of(TOKENIZER)[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = dict(make_tiny.LITE, vocab_size=len(tokens))

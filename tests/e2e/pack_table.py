@@ -5,11 +5,10 @@ For every recipe of RECIPES the model is packed by `ds pack`, opened, and run ov
 of each language. A line of a Markdown table says: size, bits a weight, KL divergence from the model as it was (nats a
 token), how often the likeliest token is the same, and the relative error of the weights. "calibrated" recipes get a
 text of other documents. `onednn` is what users run; `--backend ref` computes in float32 alone. --packed adds files that exist.
-With the Python packages `gguf` and `xllamacpp` (whose library shows its quantisers) the last lines are the same model with
+With the Python packages `gguf` and `xllamacpp` (or `llama_cpp`) the last lines are the same model with
 the types and the very blocks that llama.cpp's Q4_K_M would give it, from its rules for rows that are not whole blocks.
 Needs numpy. """
 import argparse
-import ctypes
 import importlib.util
 import json
 import struct
@@ -20,16 +19,19 @@ from pathlib import Path
 
 import numpy as np
 
+import llama_library
 from eval import documents, library
 
 RECIPES = [  # name, arguments of ds pack
-    ("bf16", ["--type", "bf16"]), ("f16", ["--type", "f16"]), ("fp8", ["--type", "fp8"]), ("q8", ["--type", "q8"]), ("q6", ["--type", "q6"]), ("q5", ["--type", "q5"]),
-    ("q4", ["--type", "q4"]), ("q4, shared and dense q8", ["--type", "q4", "--keep", "q8=shared,dense"]),
+    ("bf16", ["--type", "bf16"]), ("f16", ["--type", "f16"]), ("fp8", ["--type", "fp8"]), ("q8", ["--type", "q8"]),
+    ("q6", ["--type", "q6"]), ("q5", ["--type", "q5"]), ("q4", ["--type", "q4"]),
+    ("q4, q, o, shared and dense q4_0", ["--type", "q4", "--keep", "q4=q,o,shared,dense"]),
+    ("q4, q and o q4_0, shared and dense q8", ["--type", "q4", "--keep", "q4=q,o", "--keep", "q8=shared,dense"]),
     ("q4, attention, shared and dense q8", ["--type", "q4", "--keep", "q8=attention,shared,dense"]),
     ("q4, q, o, shared and dense q5_1", ["--type", "q4", "--keep", "q5_1=q,o,shared,dense"]),
     *((name, ["--type", name]) for name in ("q8_0", "q6_k", "q5_1", "q5_0", "q5_k", "q4_1", "q4_k", "q4_0", "q3_k")),
 ]
-CALIBRATED = ("q5", "q4", "q4, shared and dense q8", "q4, q, o, shared and dense q5_1", "q3_k")
+CALIBRATED = ("q5", "q4", "q4, q, o, shared and dense q4_0", "q4, q and o q4_0, shared and dense q8", "q4, q, o, shared and dense q5_1", "q3_k")
 Q4_K_M = "Q4_K_M by llama.cpp"
 
 
@@ -67,32 +69,12 @@ def write_folder(source, folder, tensors):
             out.write(np.ascontiguousarray(values, np.float32).tobytes())
 
 
-def llama_quantiser():
-    spec = importlib.util.find_spec("xllamacpp")
-    for path in Path(spec.origin).parent.glob("*.so") if spec else ():
-        chunk = getattr(ctypes.CDLL(str(path), mode=1), "ggml_quantize_chunk", None)
-        if chunk:
-            chunk.restype, chunk.argtypes = ctypes.c_size_t, [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p] + [ctypes.c_int64] * 3 + [ctypes.c_void_p]
-            return chunk
-    return None
-
-
-def q4_k_m_type(name, cols, layer, layers):
-    """Q6_K for the vocabulary and, in the layers that count most, for what comes down; else Q4_K. Rows that are not whole
-    blocks of 256 get Q8_0 and Q5_0 instead."""
-    more = layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2
-    six = name in ("model.embed_tokens.weight", "lm_head.weight") or "down_proj" in name and more
-    if cols % 256 == 0:
-        return "Q6_K" if six else "Q4_K"
-    return "Q8_0" if six else "Q5_0"
-
-
 def write_q4_k_m(source, folder):
     """-> (bytes, relative error), or None where the packages are missing."""
-    chunk = llama_quantiser()
-    if not chunk or not importlib.util.find_spec("gguf"):
+    llama = llama_library.load()
+    if not llama or not importlib.util.find_spec("gguf"):
         return None
-    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, quants
+    from gguf import GGMLQuantizationType, quants
     layers = json.loads((Path(source) / "config.json").read_text())["num_hidden_layers"]
     size, error, norm, out = 0, 0.0, 0.0, {}
     for name, values in read_tensors(source).items():
@@ -102,10 +84,9 @@ def write_q4_k_m(source, folder):
             size += values.nbytes
             continue
         layer = int(name.split(".")[2]) if ".layers." in name else 0
-        quant = getattr(GGMLQuantizationType, q4_k_m_type(name, values.shape[-1], layer, layers))
-        elements, block = GGML_QUANT_SIZES[quant]
-        data = np.zeros((values.shape[0], values.shape[1] // elements * block), np.uint8)
-        chunk(int(quant), values.ctypes.data, data.ctypes.data, 0, *values.shape, None)
+        vocabulary = name in ("model.embed_tokens.weight", "lm_head.weight")
+        quant = getattr(GGMLQuantizationType, llama_library.q4_k_m_type(vocabulary, "down_proj" in name, values.shape[-1], layer, layers))
+        data = llama_library.quantise(llama, values, quant)
         out[name] = quants.dequantize(data, quant).astype(np.float32).reshape(values.shape)
         size += data.nbytes
         error += float(np.square(out[name].astype(np.float64) - values).sum())

@@ -101,6 +101,7 @@ TEST_CASE("q8 to q3: which types, how far off") {
       CHECK_EQ(same->dtype, packed_dtype(weight.spec, type));
       if (weight.spec.keep_float) CHECK_EQ(same->dtype, DType::kF32);
       const double limit = same->dtype == DType::kQ4_0   ? 0.11
+                           : same->dtype == DType::kQ4_1 ? 0.09
                            : same->dtype == DType::kQ5_0 ? 0.055
                            : same->dtype == DType::kQ8_0 ? 0.007
                                                          : 0;
@@ -127,8 +128,20 @@ TEST_CASE("which blocks rows of a length get, and what q3 is for") {
   CHECK_EQ(stored_dtype(PackType::kSource, 384), DType::kNone);
   const WeightSpec expert{"layers.3.experts.up", {64, 1408, 2048}}, shared{"layers.3.shared.up", {2816, 2048}};
   CHECK_EQ(packed_dtype(expert, PackType::kQ3), DType::kQ3_K);
-  CHECK_EQ(packed_dtype(shared, PackType::kQ3), DType::kQ4_0);
+  CHECK_EQ(packed_dtype(shared, PackType::kQ3), DType::kQ4_1);  // as q4 has it
   CHECK_EQ(packed_dtype({"layers.3.kv_b", {4096, 512}}, PackType::kQ3), DType::kQ8_0);
+}
+
+TEST_CASE("q4: experts Q4_0, what ends in the hidden state Q8_0, what else every token passes Q4_1") {
+  const auto type = [](const char *role) { return packed_dtype({role, {64, 256}}, PackType::kQ4); };
+  for (const char *role : {"layers.3.experts.gate", "layers.3.experts.up", "layers.3.experts.down"})
+    CHECK_EQ(type(role), DType::kQ4_0);
+  for (const char *role : {"layers.0.o", "layers.0.down", "layers.3.shared.down", "mtp.0.o", "embed", "layers.0.kv_a"})
+    CHECK_EQ(type(role), DType::kQ8_0);
+  for (const char *role : {"layers.0.q", "layers.0.q_a", "layers.0.q_b", "layers.0.gate", "layers.3.shared.up"})
+    CHECK_EQ(type(role), DType::kQ4_1);
+  CHECK_EQ(packed_dtype({"layers.0.o", {64, 256}}, PackType::kQ4, {{PackType::kQ4, "o"}}), DType::kQ4_0);
+  CHECK_EQ(packed_dtype({"layers.0.kv_b", {64, 256}}, PackType::kQ4_0), DType::kQ4_0);  // a block format is uniform
 }
 
 TEST_CASE("blocks by name: all of them, then as they are, bit for bit") {
@@ -216,7 +229,8 @@ TEST_CASE("exceptions by role, kind and group; the last one counts") {
   CHECK_EQ(type("layers.1.o"), DType::kBF16);
   CHECK_EQ(type("layers.1.experts.up"), DType::kQ8_0);
   CHECK_EQ(type("layers.1.experts.down"), DType::kBF16);
-  CHECK_EQ(type("layers.1.shared.down"), DType::kQ4_0);
+  CHECK_EQ(type("layers.1.shared.down"), DType::kQ8_0);  // as q4 has it
+  CHECK_EQ(type("layers.1.shared.up"), DType::kQ4_1);
   CHECK_EQ(type("layers.0.kv_b"), DType::kQ4_0);
   CHECK_EQ(type("layers.0.kv_a"), DType::kQ8_0);  // as q4 has it
   CHECK_EQ(type("embed"), DType::kBF16);

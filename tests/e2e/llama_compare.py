@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""llama.cpp and deepseam on the same GGUF files: llama_compare.py --tool MODEL_TOOL --library LIB [--model FOLDER] [--docs FILE...]
+
+The embedded model (models/embedded.dsm, or --model, the folder of weights that it was made from) is written as GGUF in F16, Q8_0
+and Q4_K_M, blocks and choice of types as llama.cpp makes them. Both programs cut the same documents into tokens: the ids must
+be equal. Then both compute the logits behind every token of one window a document. A third opinion says who is off where they
+differ: `ref`, float32, on the very numbers of the file. Of F16 the likeliest token must be the same at 99% of the positions. Where
+weights are quantised llama.cpp and `onednn` each round activations to 8 bits in their own way, which on so small a model moves
+more than 1% of the choices of each away from the third; there the same 99% is printed, and what must hold is that ours
+are no farther from the third than llama.cpp's, up to three standard deviations of such a share.
+
+llama.cpp takes a model without q_lora_rank only if it has 27 layers, as Lite has: the file gets layers of zeros, which add nothing.
+Rows of the embedded model are too short for K-quants: "wide" has rows, also of zeros, that end in whole blocks of 256.
+
+Needs numpy, the Python package `gguf`, and one of those that llama_library.py knows. Without --docs the repository's own files are
+the text. Skipped (77) where a package is missing.
+"""
+import argparse
+import copy
+import importlib.util
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import llama_library
+from eval import documents, library
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXTS = ("lib/session/scheduler.cpp", "lib/base/json.cpp", "lib/format/gguf.cpp", "tests/oracle/oracle.py", "models/train/model.py", "samples/c/01_hello.c",
+         "bindings/rust/deepseam/src/model.rs", "bindings/go/deepseam/model.go", "bindings/csharp/Deepseam/ModelFiles.cs")
+LAYERS, AGREE = 27, 0.99
+FILES = [("F16", "new", False), ("Q8_0", "new", False), ("Q8_0", "old", False), ("Q4_K_M", "new", False), ("Q4_K_M", "new", True)]  # type, layout, wide
+BYTES = [*range(33, 127), *range(161, 173), *range(174, 256)]
+BYTES = {byte: chr(byte) for byte in BYTES} | {byte: chr(256 + i) for i, byte in enumerate(b for b in range(256) if b not in BYTES)}
+
+
+def merges_of(tokens, skipped):
+    """Merges of a byte-level BPE whose ids are in the order of its merges: each token's last step, from the earlier ones."""
+    ranks = {text: i for i, text in enumerate(tokens) if i not in skipped}
+    merges = []
+    for text, rank in ranks.items():
+        parts = list(text)
+        while len(parts) > 2:
+            found = [(ranks.get(a + b, rank), i) for i, (a, b) in enumerate(zip(parts, parts[1:]))]
+            best, i = min(found)
+            if best >= rank:
+                break
+            parts[i:i + 2] = ["".join(parts[i:i + 2])]
+        if len(parts) == 2:
+            merges.append(" ".join(parts))
+    return merges
+
+
+def vocabulary(folder, model):
+    """Tokens, types, merges: of the folder's tokenizer.json, or of the opened model where there is none."""
+    import gguf_files
+    if (folder / "tokenizer.json").exists():
+        return gguf_files.vocabulary_of(folder / "tokenizer.json")
+    raw = [model.token_bytes(i) for i in range(model.vocab)]
+    special = {i for i, text in enumerate(raw) if text.startswith("<\uff5c".encode())}
+    tokens = [text.decode() if i in special else "".join(BYTES[b] for b in text) for i, text in enumerate(raw)]
+    return tokens, [3 if i in special else 1 for i in range(len(raw))], merges_of(tokens, special)
+
+
+def padded(values, shape):
+    out = np.zeros(shape, np.float32)
+    out[tuple(slice(n) for n in values.shape)] = values
+    return out
+
+
+def widened(c, tensors):
+    """The same model with rows of 256: rows and columns of zeros, norms with the root of what the mean lost."""
+    hidden, width = -c.hidden_size % 256 + c.hidden_size, -c.moe_intermediate_size % 256 + c.moe_intermediate_size
+    share = c.hidden_size / hidden
+    wide = copy.copy(c)
+    wide.hidden_size, wide.moe_intermediate_size, wide.rms_norm_eps = hidden, width, c.rms_norm_eps * share
+    sizes = {c.hidden_size: hidden}
+    out = {}
+    for name, values in tensors.items():
+        known = sizes | ({c.moe_intermediate_size: width} if ".experts." in name else {})
+        if ".shared_experts." in name:
+            known = known | {c.n_shared_experts * c.moe_intermediate_size: c.n_shared_experts * width}
+        if name.endswith("kv_a_layernorm.weight"):  # a norm over the latent, whose eps is the same number
+            known = {}
+        keep = name.endswith(("mlp.gate.weight",))
+        shape = [values.shape[0] if keep and axis == 0 else known.get(n, n) for axis, n in enumerate(values.shape)]
+        values = padded(values, shape)
+        out[name] = values * np.float32(share**0.5) if values.ndim == 1 and shape[0] == hidden else values
+    return wide, out
+
+
+def deepened(c, tensors):
+    """The same model with LAYERS layers: the last one's tensors as zeros, its norms as they are."""
+    last = f"model.layers.{c.num_hidden_layers - 1}."
+    deep, out = copy.copy(c), dict(tensors)
+    deep.num_hidden_layers = LAYERS
+    for layer in range(c.num_hidden_layers, LAYERS):
+        for name, values in tensors.items():
+            if name.startswith(last):
+                out[f"model.layers.{layer}." + name[len(last):]] = values if values.ndim == 1 else np.zeros_like(values)
+    return deep, out
+
+
+def storing(llama, kind, layers):
+    """How gguf_files stores a tensor: blocks by llama.cpp; kind Q4_K_M chooses the type by the name."""
+    import gguf_files
+    from gguf import GGMLQuantizationType as Q, quants
+
+    def store(name, values, _):
+        if kind != "Q4_K_M" or values.ndim < 2 or name.endswith("ffn_gate_inp.weight"):
+            return gguf_files.stored(name, values, kind if kind != "Q4_K_M" else "F32")
+        layer = int(name.split(".")[1]) if name.startswith("blk.") else 0
+        chosen = Q[llama_library.q4_k_m_type(name in ("token_embd.weight", "output.weight"), "ffn_down" in name, values.shape[-1], layer, layers)]
+        data = llama_library.quantise(llama, values, chosen).reshape(*values.shape[:-1], -1)
+        return data, chosen, quants.dequantize(data, chosen).reshape(values.shape).astype(np.float32)
+
+    return store
+
+
+def log_softmax(logits):
+    logits = logits.astype(np.float64)
+    logits -= logits.max(axis=1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+def differ(wanted, found):
+    """-> mean KL, largest KL, share of equal choices."""
+    kl = (np.exp(wanted) * (wanted - found)).sum(axis=1)
+    return kl.mean(), kl.max(), (wanted.argmax(axis=1) == found.argmax(axis=1)).mean()
+
+
+def ours(opened, path, backend, ids, tokens):
+    model = library.Model(opened, str(path), backend, 2 * tokens)
+    try:
+        rows = []
+        for window in ids:
+            model.begin()
+            rows.append(log_softmax(model.eval(window, True)))
+        return np.concatenate(rows)
+    finally:
+        model.close()
+
+
+class Comparison:
+    def __init__(self, options, llama, folder, scratch):
+        from oracle import Weights, load_config
+        self.options, self.llama, self.folder, self.scratch = options, llama, folder, scratch
+        self.opened = library.Library(options.library)
+        self.config = load_config(folder)
+        weights = Weights(folder, self.config)
+        import make_tiny
+        self.tensors = {name: np.asarray(weights[name], np.float32) for name, _ in make_tiny.tensor_shapes(self.config)}
+        model = library.Model(self.opened, str(options.model or ROOT / "models/embedded.dsm"), "ref", 512)
+        self.tokens, self.bos, self.eos = vocabulary(folder, model), model.bos, int(model.info["tokens"]["eos"])
+        model.close()
+
+    def documents(self):
+        if not self.options.docs:
+            return [(ROOT / path).read_bytes() for path in TEXTS]
+        return [next(d.data for d in documents.read_docs(path) if len(d.data) >= 8 * self.options.window) for path in self.options.docs]
+
+    def write(self, kind, layout, wide):
+        import gguf_files
+        c, tensors = widened(self.config, self.tensors) if wide else (self.config, self.tensors)
+        numbers_of, (deep, all_tensors) = set(tensors), deepened(c, tensors)
+        path, stated = self.scratch / "model.gguf", self.scratch / "stated"
+        path.unlink(missing_ok=True)
+
+        def more(writer):
+            gguf_files.add_vocabulary(writer, *self.tokens, self.bos, self.eos, True)
+
+        store = storing(self.llama, kind, self.config.num_hidden_layers)
+        numbers = gguf_files.write(path, deep, all_tensors, kind, layout, (), more, store)
+        raw = gguf_files.json.loads((self.folder / "config.json").read_text())
+        raw.update(hidden_size=c.hidden_size, moe_intermediate_size=c.moe_intermediate_size, rms_norm_eps=c.rms_norm_eps)
+        gguf_files.checkpoint(stated, raw, {name: numbers[name] for name in numbers_of})
+        return path, stated
+
+    def judge(self, kind, layout, wide):
+        path, stated = self.write(kind, layout, wide)
+        window = self.options.window
+        theirs = llama_library.Model(self.llama, path, window)
+        mine = library.Model(self.opened, str(path), self.options.backend, 2 * window)
+        n, same, ids, rows = 0, 0, [], []
+        for data in self.documents():
+            cut = [model.tokenize(data) for model in (mine, theirs)]
+            n += len(cut[0])
+            same += len(cut[0]) == len(cut[1]) and bool((cut[0] == cut[1]).all())
+            ids.append(np.concatenate([[self.bos], cut[1][:window - 1]]))
+        mine.close()
+        for each in ids:
+            rows.append(log_softmax(theirs.logits(each)))
+        theirs.close()
+        theirs, mine = np.concatenate(rows), ours(self.opened, path, self.options.backend, ids, window)
+        truth = ours(self.opened, stated, "ref", ids, window)
+        pair, theirs_off, ours_off = differ(theirs, mine), differ(truth, theirs), differ(truth, mine)
+        chance = 3 * (2 * theirs_off[2] * (1 - theirs_off[2]) / len(truth))**0.5
+        close = pair[2] >= AGREE if kind == "F16" else ours_off[2] >= theirs_off[2] - chance
+        good = same == len(ids) and close and np.isfinite(pair[0])
+        figures = " | ".join(f"{mean:.1e}, {most:.1e} | {100 * top:.2f}%" for mean, most, top in (pair, theirs_off, ours_off))
+        print(f"| {kind}{', wide' if wide else ''}, {layout} | {n} in {same} of {len(ids)} | {len(truth)} | {figures} |{'' if good else ' FAILED'}", flush=True)
+        return not good
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tool", required=True)
+    parser.add_argument("--library", required=True)
+    parser.add_argument("--model", type=Path, help="a folder with tokenizer.json; default: the embedded model")
+    parser.add_argument("--docs", nargs="*", default=[])
+    parser.add_argument("--backend", default="onednn")
+    parser.add_argument("--window", type=int, default=256, help="tokens of each document")
+    options = parser.parse_args()
+    llama = llama_library.load()
+    if not llama or not importlib.util.find_spec("gguf"):
+        print("no Python package with llama.cpp's library is installed" if not llama else "the Python package gguf is not installed")
+        return 77
+    sys.path.insert(0, str(ROOT / "tests/oracle"))
+    print("| file | tokens, equal documents | positions | KL of ours from llama.cpp's: mean, most | same choice | llama.cpp's from ref on the file's numbers | | "
+          "ours from that | |\n|---|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as name:
+        scratch, folder, failed = Path(name), options.model, 0
+        if not folder:
+            folder = scratch / "exported"
+            folder.mkdir()
+            subprocess.run([options.tool, "export", ROOT / "models/embedded.dsm", folder], check=True)
+        comparison = Comparison(options, llama, folder, scratch)
+        for case in FILES:
+            failed += comparison.judge(*case)
+    print(f"llama.cpp: {llama.origin.name} of the package {llama.origin.parent.name}")
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
