@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 
 import data
+import loops
 from model import DeepSeek, load_config
 from export import named_masters
 from optim import RANKS, Optimizer, rank_of
@@ -85,6 +86,16 @@ def exact_middles(nats, mask):
         good += sum(row[begin:end].all() for begin, end in zip(edges[::2], edges[1::2]))
         total += len(edges) // 2
     return good, total
+
+
+def means(nats, lag, middle, counts):
+    """Nats of a token of the text, of one in a middle; the probability of a token that repeats."""
+    repeated, text = lag > 0, counts & (lag == 0)
+
+    def mean(values, where):
+        return (values * where).sum() / where.sum().clamp(min=1)
+
+    return mean(nats, text), mean(nats, text & middle), mean(torch.exp(-nats), repeated)
 
 
 class Trainer:
@@ -185,16 +196,18 @@ class Trainer:
         args, context = self.args, self.context()
         self.optimizer.publish(self.schedule.decaying(self.done()))
         micros = self.batch(context)
-        total = torch.zeros(3, device=self.device)
+        rng = np.random.default_rng((args.seed, self.step, self.rank))
+        total = torch.zeros(4, device=self.device)
         for ids in micros:
-            ids = ids.to(self.device, non_blocking=True)
+            ids, lag, counts = (part.to(self.device, non_blocking=True)
+                                for part in loops.with_loops(ids, args.loops, rng, min(self.special.values())))
             targets, middle = targets_of(ids), in_middle(ids, self.special)
             nats, balance, self.loads = self.forward(ids, targets)
-            weight = torch.where(middle, args.middle_weight, 1.0) * (targets >= 0)
-            loss = (nats * weight).sum() / weight.sum()
+            weight = torch.where(middle, args.middle_weight, 1.0) * counts * (targets >= 0)
+            loss = (loops.loop_loss(nats, lag) * weight).sum() / weight.sum()
             ((loss + args.balance * balance) / len(micros)).backward()
-            plain, inside = nats.detach(), middle & (targets >= 0)
-            total += torch.stack((plain.mean(), (plain * inside).sum() / inside.sum().clamp(min=1), balance.detach())) / len(micros)
+            seen = means(nats.detach(), lag, middle, (counts > 0) & (targets >= 0))
+            total += torch.stack((*seen, balance.detach())) / len(micros)
         if self.world > 1:
             dist.all_reduce(self.optimizer.grads, op=dist.ReduceOp.AVG)
         norm = self.optimizer.step(self.schedule.rate(self.step, self.done()))
@@ -244,8 +257,9 @@ class Trainer:
                 now = time.time()
                 rate = (self.tokens - logged) / (now - last) if last else 0
                 losses, last, logged = [], now, self.tokens
-                self.log(context=self.context(), loss=round(mean[0], 4), middles=round(mean[1], 4), balance=round(mean[2], 4),
-                         norm=round(norm.item(), 3), lr=self.schedule.rate(self.step, self.done()), tokens_per_second=round(rate))
+                named = dict(zip(("loss", "middles", "repeats", "balance"), (round(value, 4) for value in mean)))
+                self.log(context=self.context(), **named, norm=round(norm.item(), 3),
+                         lr=self.schedule.rate(self.step, self.done()), tokens_per_second=round(rate))
             if self.valid is not None and self.step % args.valid_every == 0:
                 self.log(**self.validate())
                 last, losses = 0, []
@@ -281,6 +295,7 @@ def main():
     add("--until", type=int, help="step to stop at and save; a later call goes on")
     add("--warmup", type=int, default=200, help="steps")
     add("--middle-weight", type=float, default=3.0, help="of a target in a filled hole; others have 1")
+    add("--loops", type=float, default=0.08, help="share of the rows that get repetitions to unlearn")
     add("--lr", type=float, default=6e-3)
     add("--weight-decay", type=float, default=0.1)
     add("--balance", type=float, default=2e-2)

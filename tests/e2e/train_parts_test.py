@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The parts of models/train that can be wrong without a loss that shows it: the plan of rate and context, holes, packing,
-and, where torch is installed, what counts as a middle and that a grown model computes what it did before.
+and, where torch is installed, what counts as a middle, loops and their loss, and that a grown model computes what it did before.
 """
 import importlib.util
 import random
@@ -109,6 +109,45 @@ def test_a_middle_reaches_from_its_mark_to_its_end():
     assert exact_middles(nats, mask) == (1, 2)
     nats[0, 7] = 0.7  # the token that ends it
     assert exact_middles(nats, mask) == (0, 2)
+
+
+@needs_torch
+def test_loops_repeat_what_stood_before_and_the_text_goes_on():
+    import torch
+    from loops import with_loops
+    ids = torch.arange(8 * 4096).remainder(16000).view(8, 4096)
+    looped, lag, counts = with_loops(ids, 1.0, np.random.default_rng(1), 16375)
+    rows, places = (index for index in lag.nonzero(as_tuple=True))
+    assert len(rows) > 1000
+    assert (looped[rows, places + 1] == looped[rows, places + 1 - lag[rows, places]]).all()
+    assert all(lag[row, place - lag[row, place]] or not counts[row, place - lag[row, place]]
+               for row, place in zip(rows, places)), "each repetition that counts has another before it"
+    fresh = (lag == 0) & (counts > 0)
+    steps = (looped[:, 1:] - looped[:, :-1]).remainder(16000)[fresh[:, :-1]]
+    assert (steps == 1).all(), "what is no repetition goes on where the text stopped"
+    same, none, all_count = with_loops(ids, 0.0, np.random.default_rng(1), 16375)
+    assert torch.equal(same, ids) and not none.any() and all_count.all()
+    assert with_loops(ids + 16375, 1.0, np.random.default_rng(1), 16375)[1].any().item() is False
+
+
+@needs_torch
+def test_the_loss_of_a_loop_is_least_at_half_of_the_probability_before():
+    import torch
+    from loops import loop_loss
+    lag = torch.tensor([[0, 0, 2, 0]])
+    before = 0.8
+
+    def loss(p):
+        nats = -torch.log(torch.tensor([[before, 0.3, p, 0.3]]))
+        nats.requires_grad_()
+        out = loop_loss(nats, lag)
+        out.sum().backward()
+        assert torch.equal(out[0, [0, 1, 3]], nats[0, [0, 1, 3]]) and nats.grad[0, 0] == 1
+        return out[0, 2].item(), nats.grad[0, 2].item()
+
+    assert abs(loss(before / 2)[1]) < 1e-4 < loss(0.2)[1]
+    assert loss(0.9)[1] < -1e-4 and min(loss(0.2)[0], loss(0.9)[0]) > loss(0.4)[0]
+    assert np.isfinite(loss(1.0)).all()
 
 
 @needs_torch

@@ -1,0 +1,60 @@
+"""Rows in which a piece of text is said again and again, and the loss that makes each saying less likely than the last.
+
+A small model that decodes greedily soon repeats itself: each repetition makes the next one more likely. Against it some
+rows of a step get loops: the last few tokens at a place come again and again, then the text goes on. A token's first
+repetition counts for nothing; each later one shall have DECAY times the probability that the model gave to the one before
+(the target of Xu et al. 2022, "Learning to Break the Loop", here with the cross entropy of that one event, whose gradient
+does not vanish where the model is sure); where the text goes on, the loss is the usual one.
+Owns where loops are and their loss. Leaves the share of rows that have them to train.py.
+"""
+import numpy as np
+import torch
+
+DECAY = 0.5
+LONGEST_PERIOD = 80      # tokens, about four lines of code
+LENGTHS = 64, 384        # tokens that a loop adds, but at least three repetitions
+SPACING = 640            # tokens of text between the beginnings of loops, about
+
+
+def log_uniform(rng, low, high):
+    return int(low * (high / low) ** rng.random())
+
+
+def loop_row(row, rng, first_special):
+    """(row with loops, of the same length; period of each repeated token, 0 elsewhere; which repetition it is).
+
+    Special tokens are never repeated, so that beginnings and ends stay as they were."""
+    context, parts, at = len(row), [], 0
+    while at < context:
+        place = at + log_uniform(rng, SPACING // 4, SPACING * 2)
+        period = log_uniform(rng, 1, LONGEST_PERIOD + 1)
+        parts.append((row[at:place], 0, None))
+        piece = row[place - period:place]
+        if place < context and (piece < first_special).all():
+            times = max(3, log_uniform(rng, *LENGTHS) // period)
+            parts.append((np.tile(piece, times), period, np.arange(1, times + 1).repeat(period)))
+        at = place
+    tokens = np.concatenate([part for part, _, _ in parts])[:context]
+    periods = np.concatenate([np.full(len(part), period) for part, period, _ in parts])[:context]
+    turns = np.concatenate([np.zeros(len(part)) if turn is None else turn for part, _, turn in parts])[:context]
+    return tokens, periods.astype(np.int64), turns.astype(np.int64)
+
+
+def with_loops(ids, share, rng, first_special):
+    """ids [B, T], of which a `share` of the rows get loops -> (ids, lag [B, T], weight [B, T]) for the next token of each
+    place: lag is the distance to the repetition before where that is the target, else 0; weight is 0 for first ones."""
+    ids, lag, weight = ids.numpy().copy(), np.zeros(ids.shape, np.int64), np.ones(ids.shape, np.float32)
+    for b in np.flatnonzero(rng.random(len(ids)) < share):
+        ids[b], periods, turns = loop_row(ids[b], rng, first_special)
+        lag[b, :-1] = (periods * (turns > 1))[1:]
+        weight[b, :-1] = turns[1:] != 1
+    return torch.from_numpy(ids), torch.from_numpy(lag), torch.from_numpy(weight)
+
+
+def loop_loss(nats, lag):
+    """The loss of each target, [B, T]: nats; where lag > 0, the cross entropy of "this token or another" with DECAY times
+    the probability of the repetition before."""
+    at = (torch.arange(nats.shape[1], device=nats.device) - lag).clamp(min=0)
+    wanted = DECAY * torch.exp(-nats.detach().gather(1, at))
+    other = torch.log(-torch.expm1(-(nats + 1e-6)))
+    return torch.where(lag > 0, wanted * nats - (1 - wanted) * other, nats)
