@@ -7,6 +7,7 @@
 #   grow      its masters with four heads and the 24 experts most used
 #   train     from there $LENGTH seconds by the clock at 4,096 tokens, the last $DECAY of them with a rate that goes to zero
 #             and weights rounded as shipped
+#   third     from the masters of `train` 360 s at 4,096 tokens, the last 240 with decay and rounding, with loops to unlearn
 #   masters   what is left to carry away
 #
 # `first` and `train` go on where an earlier call stopped. Settings by environment: SHARDS, TOKENIZER (folder), VALID, WORK,
@@ -26,7 +27,7 @@ ablation() {  # GPU NAME ARGUMENTS…
   local gpu=$1 name=$2
   shift 2
   CUDA_VISIBLE_DEVICES=$gpu python3 "$here/train.py" --config "$here/config-first.json" "${common[@]}" --batch 128 \
-    --out "$WORK/ablate/$name" --lr 4e-3 --balance 5e-3 --middle-weight 1 --length 260 --warmup 40 --decay 100 \
+    --out "$WORK/ablate/$name" --lr 4e-3 --balance 5e-3 --middle-weight 1 --loops 0 --length 260 --warmup 40 --decay 100 \
     --valid-every 130 "$@" >"$WORK/ablate/$name.txt" 2>&1
 }
 
@@ -58,7 +59,7 @@ case ${1:?stage} in
     ;;
   first)
     training --config "$here/config-first.json" --out "$WORK/first" --length 6100 --decay 320 --stretch 330 --balance 5e-3 \
-      --middle-weight 1
+      --middle-weight 1 --loops 0
     ;;
   grow)
     python3 "$here/export.py" masters --state "$WORK/first" --out "$WORK/first/masters"
@@ -67,8 +68,13 @@ case ${1:?stage} in
     ;;
   train)
     training --config "$here/config.json" --out "$WORK/run" --initial "$WORK/grown" --context 4096 --batch 128 --micro 32 \
-      --by seconds --length "${LENGTH:?}" --decay "${DECAY:?}" --lr 5e-3 --warmup 60 --valid-every 400
+      --by seconds --length "${LENGTH:?}" --decay "${DECAY:?}" --lr 5e-3 --warmup 60 --valid-every 400 --loops 0
     ;;
-  masters) python3 "$here/export.py" masters --state "$WORK/run" --out "$WORK/masters" ;;
+  third)
+    python3 "$here/export.py" masters --state "$WORK/run" --out "$WORK/run/masters"
+    training --config "$here/config.json" --out "$WORK/third" --initial "$WORK/run/masters" --context 4096 --batch 128 \
+      --micro 32 --by seconds --length "${LENGTH:=360}" --decay "${DECAY:=240}" --lr 5e-3 --warmup 60 --loops 0.08
+    ;;
+  masters) python3 "$here/export.py" masters --state "$WORK/third" --out "$WORK/masters" ;;
   *) echo "unknown stage $1" >&2 && exit 2 ;;
 esac
