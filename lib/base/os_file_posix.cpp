@@ -254,15 +254,17 @@ Result<OsHandle> os_create_beside(const std::string &path, std::string &temporar
 
 Status os_publish(OsHandle handle, const std::string &temporary, const std::string &path) {
   const int fd = static_cast<int>(handle);
-  const char *verb = "write";
-  int code = ::fsync(fd) == 0 ? 0 : errno;
-  if (!code && ::rename(temporary.c_str(), path.c_str()) != 0) code = errno, verb = "replace";
+  Status status;
+  if (::fsync(fd) != 0)
+    status = os_failure(errno, "write", temporary);
+  else if (::rename(temporary.c_str(), path.c_str()) != 0)
+    status = os_failure(errno, "replace", path);
   ::close(fd);  // only now: without its lock the temporary file would be a leftover. Failures to write were fsync's
-  if (code) return os_failure(code, verb, *verb == 'w' ? temporary : path);
+  if (!status.ok()) return status;
   // The new name must survive a power cut, too. Filesystems that cannot sync a folder say EINVAL: then nothing can.
   const int folder = ::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return {};
-  code = ::fsync(folder) == 0 || errno == EINVAL ? 0 : errno;
+  const int code = ::fsync(folder) == 0 || errno == EINVAL ? 0 : errno;
   ::close(folder);
   if (code) return os_failure(code, "sync the folder of", path);
   return {};

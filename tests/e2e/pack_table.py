@@ -31,7 +31,8 @@ RECIPES = [  # name, arguments of ds pack
     ("q4, q, o, shared and dense q5_1", ["--type", "q4", "--keep", "q5_1=q,o,shared,dense"]),
     *((name, ["--type", name]) for name in ("q8_0", "q6_k", "q5_1", "q5_0", "q5_k", "q4_1", "q4_k", "q4_0", "q3_k")),
 ]
-CALIBRATED = ("q5", "q4", "q4, q, o, shared and dense q4_0", "q4, q and o q4_0, shared and dense q8", "q4, q, o, shared and dense q5_1", "q3_k")
+CALIBRATED = ("q5", "q4", "q4, q, o, shared and dense q4_0", "q4, q and o q4_0, shared and dense q8",
+              "q4, q, o, shared and dense q5_1", "q3_k")
 Q4_K_M = "Q4_K_M by llama.cpp"
 
 

