@@ -25,7 +25,7 @@ PARTS = 16              # of a shard: the units of work
 CHARS_PER_TOKEN = 3.0   # a low guess, so that most pieces fit a row
 FIM_SHARE = 0.5
 FIM_SHORTEST = 400      # characters; the longest piece fills a row
-HOLES = (("span", 0.15), ("line", 0.45), ("lines", 0.4))
+HOLES = (("span", 0.1), ("line", 0.54), ("lines", 0.36))
 SPECIAL = {"bos": "<｜begin▁of▁sentence｜>", "eos": "<｜end▁of▁sentence｜>", "begin": "<｜fim▁begin｜>",
            "hole": "<｜fim▁hole｜>", "end": "<｜fim▁end｜>"}
 

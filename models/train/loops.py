@@ -12,7 +12,7 @@ import torch
 
 DECAY = 0.5
 LONGEST_PERIOD = 80      # tokens, about four lines of code
-LENGTHS = 64, 384        # tokens that a loop adds, but at least three repetitions
+LENGTHS = 48, 480        # tokens that a loop adds, but at least three repetitions
 SPACING = 640            # tokens of text between the beginnings of loops, about
 
 

@@ -8,6 +8,7 @@
 #   train     from there $LENGTH seconds by the clock at 4,096 tokens, the last $DECAY of them with a rate that goes to zero
 #             and weights rounded as shipped
 #   third     from the masters of `train` 360 s at 4,096 tokens, the last 240 with decay and rounding, with loops to unlearn
+#   fourth    from the masters of `third` 740 s at 4,096 tokens, the last 340 with decay and rounding
 #   masters   what is left to carry away
 #
 # `first` and `train` go on where an earlier call stopped. Settings by environment: SHARDS, TOKENIZER (folder), VALID, WORK,
@@ -75,6 +76,12 @@ case ${1:?stage} in
     training --config "$here/config.json" --out "$WORK/third" --initial "$WORK/run/masters" --context 4096 --batch 128 \
       --micro 32 --by seconds --length "${LENGTH:=360}" --decay "${DECAY:=240}" --lr 5e-3 --warmup 60 --loops 0.08
     ;;
-  masters) python3 "$here/export.py" masters --state "$WORK/third" --out "$WORK/masters" ;;
+  fourth)
+    python3 "$here/export.py" masters --state "$WORK/third" --out "$WORK/third/masters"
+    training --config "$here/config.json" --out "$WORK/fourth" --initial "$WORK/third/masters" --context 4096 --batch 128 \
+      --micro 32 --by seconds --length "${LENGTH:=740}" --decay "${DECAY:=340}" --lr 5e-3 --warmup 60 --loops 0.1 \
+      --valid-every 600
+    ;;
+  masters) python3 "$here/export.py" masters --state "$WORK/fourth" --out "$WORK/masters" ;;
   *) echo "unknown stage $1" >&2 && exit 2 ;;
 esac
