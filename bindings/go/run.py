@@ -2,11 +2,13 @@
 """Runs the Go binding's tests: `run.py GROUP --build FOLDER --out FOLDER`.
 
 GROUP is all (vet, gofmt, every test but the cycles; every function is called with success), race (the same under Go's race
-detector), cycles, or samples (vet and build). The library is found by a pkg-config file that is written to OUT; nothing is
-written beside the sources. Exit status 77 and a last line with the reason: skipped, because there is no go. DS_TEST_FULL=1 runs all cycles.
+detector and its full check of pointers), cycles, or samples (vet and build). The library is found by pkg-config files that
+are written to OUT; nothing is written beside the sources. Exit status 77 and a last line with the reason: skipped, because
+there is no go. DS_TEST_FULL=1 runs all cycles.
 """
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -36,13 +38,20 @@ class Go:
             skip("pkg-config is not installed (package pkg-config), and cgo finds the library by it")
         (out / "pkgconfig").mkdir(parents=True, exist_ok=True)
         library = build / "lib"
-        (out / "pkgconfig/deepseam.pc").write_text(
-            f"Name: deepseam\nDescription: a build folder\nVersion: 0\nCflags: -I\"{ROOT / 'include'}\"\n"
-            f"Libs: -L\"{library}\" -ldeepseam\n", encoding="utf-8")
+        for name in ("deepseam", "deepseam-embedded"):
+            (out / f"pkgconfig/{name}.pc").write_text(
+                f"Name: {name}\nDescription: a build folder\nVersion: 0\nCflags: -I\"{ROOT / 'include'}\"\n"
+                f"Libs: -L\"{library}\" -l{name}\n", encoding="utf-8")
         self.libraries = [library]
         self.environment = dict(os.environ, PKG_CONFIG_PATH=str(out / "pkgconfig"), GOCACHE=str(out / "cache"),
                                 GOPATH=str(out / "path"), GOPROXY="off", GOTOOLCHAIN="local", GOFLAGS="-mod=readonly",
                                 CGO_ENABLED="1")
+
+    def pointer_check(self):
+        """The setting with which a Go pointer that is stored in memory of C ends the program."""
+        version = subprocess.run([self.program, "version"], capture_output=True, text=True, check=True).stdout
+        minor = int(re.search(r"go1\.(\d+)", version)[1])
+        return {"GODEBUG": "cgocheck=2"} if minor < 21 else {"GOEXPERIMENT": "cgocheck2"}
 
     def __call__(self, folder, *arguments, before=(), **environment):
         print("+ go", " ".join(arguments), flush=True)
@@ -85,7 +94,7 @@ def main():
     if arguments.group == "all":
         return run_all(go, build, out)
     if arguments.group == "race":
-        return go(PACKAGE, "test", "-race", "-count=1", "-run", "Test[^C]|Test[C][^y]", "./...")
+        return go(PACKAGE, "test", "-race", "-count=1", "-run", "Test[^C]|Test[C][^y]", "./...", **go.pointer_check())
     if arguments.group == "samples":
         return go(SAMPLES, "vet", "./...") | go(SAMPLES, "build", "-o", f"{out}/", "./...")
     # One arena of malloc: with more, what is measured is how many of them threads came to use.
