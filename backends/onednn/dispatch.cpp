@@ -49,14 +49,11 @@ uint64_t tile_bytes(Pack pack, uint64_t cols) {
       return cols * kLanes * 2;
     case Pack::kF8:
       return cols * kLanes;
-    case Pack::kQ8:
-      return blocks(cols) * kLanes * (2 + 32);
-    case Pack::kQ4:
-      return blocks(cols) * kLanes * (2 + 16);
-    case Pack::kQ4Least:
-      return blocks(cols) * kLanes * (4 + 16);
+    default: {
+      const BlockForm form = block_form(pack);
+      return kLanes * (form.block * blocks(cols) + form.head * ((blocks(cols) + kHeadBlocks - 1) / kHeadBlocks));
+    }
   }
-  return 0;
 }
 
 const Kernels &kernels_for(const char *isa_cap) {

@@ -1,57 +1,22 @@
 // The kernels of kernels.h, written once over 16-lane vectors and compiled once per instruction set.
 //
 // The build sets DS_ISA_NAME (generic, avx2, avx512) and the compiler's target flags; GCC's vector extensions become
-// whatever registers there are. Only the int8 products are spelled per set: VNNI where there is one, and products of
-// bytes into 16 bits for AVX2. All give the same integers. Products are fused into sums (-ffp-contract=fast) in the
-// same way for every row count, so rows do not see each other.
-#include "kernels.h"
-
-#include <cstring>
-
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
+// whatever registers there are. The block formats are multiplied in kernels_q.cpp. Products are fused into sums
+// (-ffp-contract=fast) in the same way for every row count, so rows do not see each other.
+#include "lanes.h"
 
 namespace deepseam::onednn {
 namespace DS_ISA_NAME {
 namespace {
 
-typedef float F32x16 __attribute__((vector_size(64)));
-typedef int32_t I32x16 __attribute__((vector_size(64)));
-typedef uint32_t U32x16 __attribute__((vector_size(64)));
-typedef uint16_t U16x16 __attribute__((vector_size(32)));
-
-// What one register holds where products are taken: GCC keeps 16-lane vectors in memory where registers have 8.
-#if defined(__AVX2__) && !defined(__AVX512F__)
-constexpr uint32_t kPart = 8;
-#else
-constexpr uint32_t kPart = 16;
-#endif
-constexpr uint32_t kParts = kLanes / kPart;
-typedef float FPart __attribute__((vector_size(4 * kPart)));
-typedef int32_t IPart __attribute__((vector_size(4 * kPart)));
-typedef uint32_t UPart __attribute__((vector_size(4 * kPart)));
-typedef uint16_t HalfPart __attribute__((vector_size(2 * kPart)));
-typedef uint8_t BytePart __attribute__((vector_size(kPart)));
-
 #if defined(__AVX512F__)
-constexpr uint32_t kRowsAtOnce = 8, kQuantRowsAtOnce = 8, kProductRows = 12;
+constexpr uint32_t kRowsAtOnce = 8, kProductRows = 12;
 #elif defined(__AVX2__)
-constexpr uint32_t kRowsAtOnce = 3, kQuantRowsAtOnce = 4, kProductRows = 6;
+constexpr uint32_t kRowsAtOnce = 3, kProductRows = 6;
 #else
-constexpr uint32_t kRowsAtOnce = 2, kQuantRowsAtOnce = 2, kProductRows = 2;
+constexpr uint32_t kRowsAtOnce = 2, kProductRows = 2;
 #endif
 
-template <typename V>
-inline V load(const void *from) {
-  V v;
-  std::memcpy(&v, from, sizeof v);
-  return v;
-}
-template <typename V>
-inline void store(void *to, V v) {
-  std::memcpy(to, &v, sizeof v);
-}
 // Spelled out for tails: compilers that turn a loop of them into vectors take products and sums apart.
 inline float fused(float a, float b, float sum) {
 #if defined(__FMA__)
@@ -64,12 +29,7 @@ inline FPart part_of(float x) { return FPart{} + x; }
 
 // 16-bit and 8-bit floats by moving exponent and mantissa into place and rescaling: exact, subnormals included.
 // Infinities and NaN do not occur: packing refuses them.
-inline F32x16 f16_lanes(const uint8_t *from) {
-  const U32x16 bits = __builtin_convertvector(load<U16x16>(from), U32x16);
-  const U32x16 placed = (bits & 0x8000u) << 16 | (bits & 0x7fffu) << 13;
-  return reinterpret_cast<F32x16>(placed) * 0x1p112f;
-}
-
+//
 // Lanes [part * kPart, … + kPart) of one column of a tile.
 template <Pack kPack>
 inline FPart weight_lanes(const uint8_t *tile, uint64_t col, uint32_t part) {
@@ -88,18 +48,6 @@ inline FPart weight_lanes(const uint8_t *tile, uint64_t col, uint32_t part) {
     const UPart placed = (bits & 0x80u) << 24 | (bits & 0x7fu) << 20;
     return reinterpret_cast<FPart>(placed) * 0x1p120f;
   }
-}
-
-// Writes the lanes of a tile that are rows of the matrix.
-inline void put_tile(const FPart (&parts)[kParts], float *y, uint64_t tile, uint64_t rows) {
-  const uint64_t first = tile * kLanes;
-  if (first + kLanes <= rows) {  // of a size the compiler knows: no call
-    std::memcpy(y + first, parts, sizeof parts);
-    return;
-  }
-  float sum[kLanes];
-  std::memcpy(sum, parts, sizeof sum);
-  std::memcpy(y + first, sum, (rows - first) * sizeof(float));
 }
 
 // Two sums per row, over even and odd columns, hide the latency of the fused multiply-add when M is 1.
@@ -129,168 +77,12 @@ void float_tile(const Matrix &w, uint64_t tile, const float *const *x, float *co
   }
 }
 
-#if defined(__AVX2__) && !defined(__AVX512F__)
-
-inline __m256i bytes_at(const void *from) { return _mm256_loadu_si256(static_cast<const __m256i *>(from)); }
-inline __m256 eight_halves(const void *from) {
-  return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i *>(from)));
-}
-// A sum is taken here and nowhere else. Without it GCC takes all of a block's products first and adds them up later,
-// which is twice as many values as there are registers: 134 against 195 GFLOP/s (docs/measured.md).
-inline void keep(__m256i &v) { __asm__("" : "+x"(v)); }
-inline __m256i four_columns(const int8_t *x) {
-  int32_t four;
-  std::memcpy(&four, x, 4);
-  return _mm256_set1_epi32(four);
-}
-
-// Sums of one block of 32 columns, lanes 0 to 7 and 8 to 15. Words are 64 bytes apart, so each word of activations is
-// spread over a register once.
-// 4 bits: a 16-bit sum takes all 16 products of its two columns of each word, 16 * 15 * 127 < 2^15. What nibbles are
-// above the stored numbers, 8 a column, is taken off with the row's own sum, unless the least value is stored.
-template <uint32_t kRows, bool kLeast>
-inline void block_q4(const uint8_t *at, uint64_t block, const QuantRow *x, __m256i (&sum)[2][kRows]) {
-  const __m256i nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
-  for (uint32_t m = 0; m < kRows; ++m) sum[0][m] = sum[1][m] = _mm256_setzero_si256();
-  for (uint32_t word = 0; word < 4; ++word) {
-    const __m256i first = bytes_at(at + 64 * word), second = bytes_at(at + 64 * word + 32);
-    const __m256i low[2] = {_mm256_and_si256(first, nibble), _mm256_and_si256(second, nibble)};
-    const __m256i high[2] = {_mm256_and_si256(_mm256_srli_epi16(first, 4), nibble),
-                             _mm256_and_si256(_mm256_srli_epi16(second, 4), nibble)};
-    for (uint32_t m = 0; m < kRows; ++m) {
-      const int8_t *q = x[m].q + block * kBlock + 8 * word;
-      const __m256i q_low = four_columns(q), q_high = four_columns(q + 4);
-      for (uint32_t half = 0; half < 2; ++half) {
-        sum[half][m] = _mm256_add_epi16(sum[half][m], _mm256_maddubs_epi16(low[half], q_low));
-        keep(sum[half][m]);
-        sum[half][m] = _mm256_add_epi16(sum[half][m], _mm256_maddubs_epi16(high[half], q_high));
-        keep(sum[half][m]);
-      }
-    }
-  }
-  for (uint32_t m = 0; m < kRows; ++m)
-    for (uint32_t half = 0; half < 2; ++half)
-      if constexpr (kLeast)
-        sum[half][m] = _mm256_madd_epi16(sum[half][m], ones);
-      else
-        sum[half][m] = _mm256_sub_epi32(_mm256_madd_epi16(sum[half][m], ones),
-                                        _mm256_slli_epi32(_mm256_set1_epi32(x[m].sum[block]), 3));
-}
-
-// 8 bits: unsigned weights would overflow 16 bits, so magnitudes are multiplied and the activations take the signs.
-template <uint32_t kRows>
-inline void block_q8(const uint8_t *at, uint64_t block, const QuantRow *x, __m256i (&sum)[2][kRows]) {
-  const __m256i offset = _mm256_set1_epi8(-128), ones = _mm256_set1_epi16(1);
-  for (uint32_t m = 0; m < kRows; ++m) sum[0][m] = sum[1][m] = _mm256_setzero_si256();
-  for (uint32_t word = 0; word < 8; ++word) {
-    const __m256i weights[2] = {_mm256_xor_si256(bytes_at(at + 64 * word), offset),
-                                _mm256_xor_si256(bytes_at(at + 64 * word + 32), offset)};
-    const __m256i size[2] = {_mm256_abs_epi8(weights[0]), _mm256_abs_epi8(weights[1])};
-    for (uint32_t m = 0; m < kRows; ++m) {
-      const __m256i q = four_columns(x[m].q + block * kBlock + 4 * word);
-      for (uint32_t half = 0; half < 2; ++half) {
-        const __m256i pairs = _mm256_maddubs_epi16(size[half], _mm256_sign_epi8(q, weights[half]));
-        sum[half][m] = _mm256_add_epi32(sum[half][m], _mm256_madd_epi16(pairs, ones));
-        keep(sum[half][m]);
-      }
-    }
-  }
-}
-
-// Integer sums per block of 32 columns, then one float product per block, in column order.
-template <Pack kPack, uint32_t kRows>
-void quant_tile(const Matrix &w, uint64_t tile, const QuantRow *x, float *const *y) {
-  constexpr bool kLeast = kPack == Pack::kQ4Least;
-  constexpr uint64_t kBlockBytes = kLanes * (kPack == Pack::kQ8 ? 34 : kLeast ? 20 : 18);
-  const uint8_t *at = w.data + tile * blocks(w.cols) * kBlockBytes;
-  __m256 total[2][kRows];
-  for (uint32_t m = 0; m < kRows; ++m) total[0][m] = total[1][m] = _mm256_setzero_ps();
-  for (uint64_t block = 0; block < blocks(w.cols); ++block, at += kBlockBytes) {
-    __m256i sum[2][kRows];
-    if constexpr (kPack == Pack::kQ8)
-      block_q8<kRows>(at + kLanes * 2, block, x, sum);
-    else
-      block_q4<kRows, kLeast>(at + kLanes * (kLeast ? 4 : 2), block, x, sum);
-    for (uint32_t half = 0; half < 2; ++half) {
-      const __m256 scale = eight_halves(at + 16 * half);
-      for (uint32_t m = 0; m < kRows; ++m) {
-        const __m256 factor = _mm256_mul_ps(scale, _mm256_set1_ps(x[m].scale[block]));
-        total[half][m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[half][m]), factor, total[half][m]);
-        if constexpr (!kLeast) continue;
-        const __m256 row = _mm256_set1_ps(x[m].scale[block] * static_cast<float>(x[m].sum[block]));
-        total[half][m] = _mm256_fmadd_ps(eight_halves(at + kLanes * 2 + 16 * half), row, total[half][m]);
-      }
-    }
-  }
-  for (uint32_t m = 0; m < kRows; ++m) put_tile({total[0][m], total[1][m]}, y[m], tile, w.rows);
-}
-
-#else
-
-// Four products of unsigned weight bytes and signed activation bytes, added up in every lane.
-inline I32x16 dot4(I32x16 sum, U32x16 weights, const int8_t *x) {
-  int32_t four;
-  std::memcpy(&four, x, 4);
-#if defined(__AVX512VNNI__)
-  return reinterpret_cast<I32x16>(
-      _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(weights), _mm512_set1_epi32(four)));
-#else
-  for (uint32_t i = 0; i < 4; ++i) {
-    const U32x16 byte = weights >> (8 * i) & 0xffu;
-    sum += reinterpret_cast<I32x16>(byte) * static_cast<int32_t>(x[i]);
-  }
-  return sum;
-#endif
-}
-
-// Integer sums per block of 32 columns, then one float product per block, in column order.
-template <Pack kPack, uint32_t kRows>
-void quant_tile(const Matrix &w, uint64_t tile, const QuantRow *x, float *const *y) {
-  constexpr uint32_t kWords = kPack == Pack::kQ8 ? 8 : 4;
-  constexpr bool kLeast = kPack == Pack::kQ4Least;
-  constexpr int32_t kOffset = kPack == Pack::kQ8 ? 128 : kLeast ? 0 : 8;
-  const uint8_t *at = w.data + tile * tile_bytes(kPack, w.cols);
-  F32x16 total[kRows] = {};
-  for (uint64_t block = 0; block < blocks(w.cols); ++block) {
-    const F32x16 scale = f16_lanes(at), least = kLeast ? f16_lanes(at + kLanes * 2) : F32x16{};
-    at += kLanes * (kLeast ? 4 : 2);
-    I32x16 sum[kRows];
-    for (uint32_t m = 0; m < kRows; ++m) sum[m] = I32x16{} - kOffset * x[m].sum[block];
-    for (uint32_t word = 0; word < kWords; ++word, at += 64) {
-      const U32x16 bits = load<U32x16>(at);
-      if constexpr (kPack == Pack::kQ8) {
-        for (uint32_t m = 0; m < kRows; ++m) sum[m] = dot4(sum[m], bits, x[m].q + block * kBlock + 4 * word);
-      } else {
-        const U32x16 low = bits & 0x0f0f0f0fu, high = bits >> 4 & 0x0f0f0f0fu;
-        for (uint32_t m = 0; m < kRows; ++m) {
-          const int8_t *q = x[m].q + block * kBlock + 8 * word;
-          sum[m] = dot4(dot4(sum[m], low, q), high, q + 4);
-        }
-      }
-    }
-    for (uint32_t m = 0; m < kRows; ++m) {
-      total[m] += __builtin_convertvector(sum[m], F32x16) * (scale * x[m].scale[block]);
-      if constexpr (kLeast) total[m] += least * (x[m].scale[block] * static_cast<float>(x[m].sum[block]));
-    }
-  }
-  for (uint32_t m = 0; m < kRows; ++m) put_tile({total[m]}, y[m], tile, w.rows);
-}
-
-#endif
-
 // Calls Tile<rows>::run for groups of at most kRowsAtOnce rows; the tile's weights stay in cache between groups.
 template <Pack kPack, uint32_t kRows = kRowsAtOnce>
 void float_rows(const Matrix &w, uint64_t tile, const float *const *x, float *const *y, uint32_t n_rows) {
   for (; n_rows >= kRows; n_rows -= kRows, x += kRows, y += kRows) float_tile<kPack, kRows>(w, tile, x, y);
   if constexpr (kRows > 1)
     if (n_rows) float_rows<kPack, kRows - 1>(w, tile, x, y, n_rows);
-}
-
-template <Pack kPack, uint32_t kRows = kQuantRowsAtOnce>
-void quant_rows(const Matrix &w, uint64_t tile, const QuantRow *x, float *const *y, uint32_t n_rows) {
-  for (; n_rows >= kRows; n_rows -= kRows, x += kRows, y += kRows) quant_tile<kPack, kRows>(w, tile, x, y);
-  if constexpr (kRows > 1)
-    if (n_rows) quant_rows<kPack, kRows - 1>(w, tile, x, y, n_rows);
 }
 
 void matmul(const Matrix &w, uint64_t first, uint64_t count, const float *const *x, float *const *y, uint32_t n_rows) {
@@ -308,98 +100,6 @@ void matmul(const Matrix &w, uint64_t first, uint64_t count, const float *const 
         float_rows<Pack::kF8>(w, tile, x, y, n_rows);
         break;
     }
-}
-
-void matmul_q(const Matrix &w, uint64_t first, uint64_t count, const QuantRow *x, float *const *y, uint32_t n_rows) {
-  for (uint64_t tile = first; tile < first + count; ++tile) {
-    if (w.pack == Pack::kQ8)
-      quant_rows<Pack::kQ8>(w, tile, x, y, n_rows);
-    else if (w.pack == Pack::kQ4Least)
-      quant_rows<Pack::kQ4Least>(w, tile, x, y, n_rows);
-    else
-      quant_rows<Pack::kQ4>(w, tile, x, y, n_rows);
-  }
-}
-
-// The bits of a block's largest magnitude: as integers NaN is above infinity, and both are above numbers.
-// And a block rounded to nearest, halves away from zero, to `q`; what comes back is the sum.
-#if defined(__AVX2__)
-
-inline uint32_t largest_bits(const float *x) {
-  __m256i most = _mm256_setzero_si256();
-  for (uint32_t i = 0; i < kBlock; i += 8)
-    most = _mm256_max_epi32(most, _mm256_and_si256(load<__m256i>(x + i), _mm256_set1_epi32(0x7fffffff)));
-  const __m128i four = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
-  const __m128i two = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
-  return static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_max_epi32(two, _mm_shuffle_epi32(two, 0xb1))));
-}
-
-inline int32_t round_block(const float *x, float inverse, int8_t *q) {
-  __m256i whole[4], total = _mm256_setzero_si256();
-  for (uint32_t i = 0; i < 4; ++i) {
-    const __m256 v = load<__m256>(x + 8 * i);
-    const __m256 half = _mm256_or_ps(_mm256_and_ps(v, _mm256_set1_ps(-0.0f)), _mm256_set1_ps(0.5f));
-    whole[i] = _mm256_cvttps_epi32(_mm256_fmadd_ps(v, _mm256_set1_ps(inverse), half));
-    total = _mm256_add_epi32(total, whole[i]);
-  }
-  const __m256i words = _mm256_packs_epi16(_mm256_packs_epi32(whole[0], whole[1]),
-                                           _mm256_packs_epi32(whole[2], whole[3]));  // works on halves of registers
-  store(q, _mm256_permutevar8x32_epi32(words, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
-  const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
-  const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
-  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
-}
-
-#else
-
-inline uint32_t largest_bits(const float *x) {
-  uint32_t bits = 0;
-  for (uint32_t i = 0; i < kBlock; ++i) {
-    uint32_t magnitude;
-    std::memcpy(&magnitude, x + i, 4);
-    magnitude &= 0x7fffffffu;
-    bits = magnitude > bits ? magnitude : bits;
-  }
-  return bits;
-}
-
-// Loops over a whole block without conditions, which is what compilers turn into vectors.
-inline int32_t round_block(const float *x, float inverse, int8_t *q) {
-  int32_t rounded[kBlock], total = 0;
-  for (uint32_t i = 0; i < kBlock; ++i) {
-    const float v = x[i] * inverse;
-    rounded[i] = static_cast<int32_t>(v + (v < 0 ? -0.5f : 0.5f));
-  }
-  for (uint32_t i = 0; i < kBlock; ++i) total += rounded[i];
-  for (uint32_t i = 0; i < kBlock; ++i) q[i] = static_cast<int8_t>(rounded[i]);
-  return total;
-}
-
-#endif
-
-// One scale per block of 32: the largest magnitude becomes 127.
-inline void quantise_block(const float *x, int8_t *q, float *scale, int32_t *sum) {
-  const uint32_t bits = largest_bits(x);
-  if (bits >= 0x7f800000u) {  // what is not finite must reach the result, not turn into a number
-    std::memset(q, 0, kBlock);
-    *scale = __builtin_nanf("");
-    *sum = 0;
-    return;
-  }
-  float largest;
-  std::memcpy(&largest, &bits, 4);
-  *scale = largest / 127;
-  *sum = round_block(x, largest > 0 ? 127 / largest : 0, q);
-}
-
-void quantise(const float *x, uint64_t cols, int8_t *q, float *scale, int32_t *sum) {
-  const uint64_t whole = cols / kBlock;
-  for (uint64_t block = 0; block < whole; ++block)
-    quantise_block(x + block * kBlock, q + block * kBlock, scale + block, sum + block);
-  if (cols % kBlock == 0) return;
-  float padded[kBlock] = {};
-  std::memcpy(padded, x + whole * kBlock, cols % kBlock * sizeof(float));
-  quantise_block(padded, q + whole * kBlock, scale + whole, sum + whole);
 }
 
 inline float lanes_sum(FPart v) {

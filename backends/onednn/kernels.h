@@ -1,8 +1,9 @@
 // The arithmetic of this backend: pure functions over packed matrices and plain arrays, once per instruction set.
 //
-// kernels.cpp is compiled for each set; kernels_for() picks the best one that the CPU has and the host allows. Nothing
-// here knows graphs, threads or oneDNN. A result never depends on how many rows are computed together: every output
-// element is summed over its columns in one order, whatever M is. That is what makes batching invisible.
+// kernels.cpp and kernels_q.cpp are compiled for each set; kernels_for() picks the best one that the CPU has and the
+// host allows. Nothing here knows graphs, threads or oneDNN. A result never depends on how many rows are computed
+// together: every output element is summed over its columns in one order, whatever M is. That is what makes batching
+// invisible.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,19 @@ inline constexpr uint32_t kBlock = 32;
 inline constexpr uint32_t kMaxRows = 8;
 
 // How a packed matrix stores its numbers. All but the block forms multiply float activations.
-enum class Pack : uint32_t { kF32 = 1, kF16 = 2, kBF16 = 3, kF8 = 4, kQ8 = 5, kQ4 = 6, kQ4Least = 7 };
+enum class Pack : uint32_t {
+  kF32 = 1,
+  kF16 = 2,
+  kBF16 = 3,
+  kF8 = 4,
+  kQ8 = 5,
+  kQ4 = 6,
+  kQ4Least = 7,
+  kQ5 = 8,
+  kQ4K = 9,
+  kQ5K = 10,
+  kQ6K = 11
+};
 
 // A [rows, cols] matrix in tiles of kLanes rows; the last tile is padded with zeros.
 //   float forms  tile: [cols][kLanes] numbers. kF8 has F32 scales beside: one per tile and block of 32 columns.
@@ -25,12 +38,45 @@ enum class Pack : uint32_t { kF32 = 1, kF16 = 2, kBF16 = 3, kF8 = 4, kQ8 = 5, kQ
 //   kQ4          tile: per block of 32 columns [kLanes] f16 scales, then [4][kLanes][4] bytes; of byte i of group g the
 //                low nibble is column 8g+i, the high one column 8g+4+i; value = nibble - 8
 //   kQ4Least     as kQ4, with [kLanes] f16 behind the scales, the value of nibble 0; value = scale * nibble + it
+//   kQ5          as kQ4, and behind it [kLanes][4] bytes: bit g of byte i is the fifth bit of column 8g+i, bit 4+g
+//                that of 8g+4+i; value = scale * (number - 16)
+//   kQ4K, kQ5K   per 256 columns [kLanes] f16 d, [kLanes] f16 dmin, then per block [kLanes] scale bytes, [kLanes]
+//                minimum bytes and the numbers of kQ4 or kQ5; value = d * scale * number - dmin * minimum
+//   kQ6K         per 256 columns [kLanes] f16 d, then per block [2][kLanes] int8 scales, of 16 columns each, the
+//                nibbles of kQ4 and [2][kLanes][4] bytes: bits 2g and 2g+1 of byte i are the upper ones of column
+//                8g+i, in the second 64 bytes of 8g+4+i; value = d * scale * (number - 32)
 struct Matrix {
   Pack pack = Pack::kF32;
   uint64_t rows = 0, cols = 0;
   const uint8_t *data = nullptr;
   const float *scales = nullptr;  // kF8: [tiles][blocks of columns]
 };
+
+// Bytes of a lane in the block forms: of one block, and of what stands in front of kHeadBlocks of them.
+inline constexpr uint64_t kHeadBlocks = 8;
+struct BlockForm {
+  uint32_t head = 0, block = 0;
+};
+constexpr BlockForm block_form(Pack pack) {
+  switch (pack) {
+    case Pack::kQ8:
+      return {0, 2 + 32};
+    case Pack::kQ4:
+      return {0, 2 + 16};
+    case Pack::kQ4Least:
+      return {0, 4 + 16};
+    case Pack::kQ5:
+      return {0, 2 + 16 + 4};
+    case Pack::kQ4K:
+      return {4, 2 + 16};
+    case Pack::kQ5K:
+      return {4, 2 + 16 + 4};
+    case Pack::kQ6K:
+      return {2, 2 + 16 + 8};
+    default:
+      return {};
+  }
+}
 
 uint64_t tile_bytes(Pack pack, uint64_t cols);
 inline uint64_t blocks(uint64_t cols) { return (cols + kBlock - 1) / kBlock; }

@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/half.h"
+#include "base/k_blocks.h"
 
 namespace deepseam::sdk {
 namespace {
@@ -41,6 +42,17 @@ void decode_q4_1(const uint8_t *data, uint64_t cols, float *out) {
       const int nibble = i < 16 ? data[4 + i] & 15 : data[4 + i - 16] >> 4;
       out[begin + i] = scale * static_cast<float>(nibble) + least;
     }
+  }
+}
+
+// Blocks one after the other, the last one cut.
+void decode_blocks(void (*decode)(const uint8_t *, float *), uint64_t elements, uint64_t bytes, const uint8_t *data,
+                   uint64_t cols, float *out) {
+  float last[256];
+  for (uint64_t begin = 0; begin < cols; begin += elements, data += bytes) {
+    const bool whole = cols - begin >= elements;
+    decode(data, whole ? out + begin : last);
+    if (!whole) std::memcpy(out + begin, last, (cols - begin) * sizeof(float));
   }
 }
 
@@ -119,6 +131,14 @@ void decode_row(DType dtype, const uint8_t *data, uint64_t cols, float *out) {
       return decode_q4_0(data, cols, out);
     case DType::kQ4_1:
       return decode_q4_1(data, cols, out);
+    case DType::kQ5_0:
+      return decode_blocks(decode_q5_0, 32, 22, data, cols, out);
+    case DType::kQ4_K:
+      return decode_blocks(decode_q4_k, 256, 144, data, cols, out);
+    case DType::kQ5_K:
+      return decode_blocks(decode_q5_k, 256, 176, data, cols, out);
+    case DType::kQ6_K:
+      return decode_blocks(decode_q6_k, 256, 210, data, cols, out);
     default:
       std::memset(out, 0, cols * sizeof(float));
   }

@@ -38,6 +38,10 @@ DS_EXTERN_C_BEGIN
 #define DSB_Q8_0 16u
 #define DSB_Q4_0 17u
 #define DSB_Q4_1 67u
+#define DSB_Q5_0 70u
+#define DSB_Q4_K 76u
+#define DSB_Q5_K 77u
+#define DSB_Q6_K 78u
 
 /* Formats of a KV row (R latent values, then the rotated key). Scales are F32 and follow the latent values. */
 #define DSB_KV_F32 1u

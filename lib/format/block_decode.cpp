@@ -1,4 +1,4 @@
-// The formats with plain levels: legacy 4 and 5 bits, K-quants, IQ4, MXFP4, ternary.
+// The formats with plain levels: legacy 4 and 5 bits, K-quants (some of them: base/k_blocks.h), IQ4, MXFP4, ternary.
 #include "format/block_decode.h"
 
 #include <bit>
@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/half.h"
+#include "base/k_blocks.h"
 
 namespace deepseam {
 namespace {
@@ -31,13 +32,6 @@ int nibble(const uint8_t *at, int i) { return i < 16 ? at[i] & 15 : at[i - 16] >
 void decode_q4_1(const uint8_t *in, float *out) {
   const float d = half_at(in), m = half_at(in + 2);
   for (int i = 0; i < 32; ++i) out[i] = d * static_cast<float>(nibble(in + 4, i)) + m;
-}
-
-void levels_q5_0(const uint8_t *in, float *scales, int8_t *levels) {
-  const uint32_t high = word_at(in + 2);
-  scales[0] = half_at(in);
-  for (int i = 0; i < 32; ++i)
-    levels[i] = static_cast<int8_t>((nibble(in + 6, i) | static_cast<int>(high >> i & 1) << 4) - 16);
 }
 
 void decode_q5_1(const uint8_t *in, float *out) {
@@ -69,54 +63,6 @@ void decode_q3_k(const uint8_t *in, float *out) {
     for (int i = group * 16; i < group * 16 + 16; ++i) {
       const int kept = in[i % 32] >> (i / 32) & 1;  // where the bit is set nothing is taken off
       out[i] = scale * static_cast<float>(pair_at(in + 32, i) - (kept ? 0 : 4));
-    }
-  }
-}
-
-// Scale and minimum of 32 elements each, 6 bits both: the first four lie in the low bits of eight bytes, the others
-// have their low nibbles behind and their high bits in what those leave.
-struct ScaleMin {
-  float scale, minimum;
-};
-ScaleMin scale_min(const uint8_t *packed, int group) {
-  const GroupScale by = q4_k_group(packed, group);
-  return {static_cast<float>(by.scale), static_cast<float>(by.minimum)};
-}
-
-void decode_q4_k(const uint8_t *in, float *out) {
-  const float d = half_at(in), dmin = half_at(in + 2);
-  for (int group = 0; group < 8; ++group) {
-    const ScaleMin by = scale_min(in + 4, group);
-    const float scale = d * by.scale, minimum = dmin * by.minimum;
-    const uint8_t *numbers = in + 16 + group / 2 * 32;
-    for (int i = 0; i < 32; ++i)
-      out[group * 32 + i] = scale * static_cast<float>(group % 2 ? numbers[i] >> 4 : numbers[i] & 15) - minimum;
-  }
-}
-
-void decode_q5_k(const uint8_t *in, float *out) {
-  const float d = half_at(in), dmin = half_at(in + 2);
-  for (int group = 0; group < 8; ++group) {
-    const ScaleMin by = scale_min(in + 4, group);
-    const float scale = d * by.scale, minimum = dmin * by.minimum;
-    const uint8_t *high = in + 16, *numbers = in + 48 + group / 2 * 32;
-    for (int i = 0; i < 32; ++i) {
-      const int low = group % 2 ? numbers[i] >> 4 : numbers[i] & 15;
-      out[group * 32 + i] = scale * static_cast<float>(low | (high[i] >> group & 1) << 4) - minimum;
-    }
-  }
-}
-
-void decode_q6_k(const uint8_t *in, float *out) {
-  const uint8_t *high = in + 128;
-  const float d = half_at(in + 208);
-  for (int group = 0; group < 16; ++group) {
-    const float scale = d * static_cast<float>(static_cast<int8_t>(in[192 + group]));
-    for (int i = group * 16; i < group * 16 + 16; ++i) {
-      const int part = i / 32, low_byte = in[part / 4 * 64 + i % 64];  // 128 elements from 64 bytes
-      const int low = part % 4 < 2 ? low_byte & 15 : low_byte >> 4;
-      const int top = high[part / 4 * 32 + i % 32] >> (part % 4 * 2) & 3;
-      out[i] = scale * static_cast<float>((low | top << 4) - 32);
     }
   }
 }
@@ -180,19 +126,12 @@ void decode_levels(const uint8_t *in, float *out) {
 
 }  // namespace
 
-GroupScale q4_k_group(const uint8_t *packed, int group) {
-  const auto byte = [](int value) { return static_cast<uint8_t>(value); };
-  if (group < 4) return {byte(packed[group] & 63), byte(packed[group + 4] & 63)};
-  return {byte((packed[group + 4] & 15) | packed[group - 4] >> 6 << 4),
-          byte(packed[group + 4] >> 4 | packed[group] >> 6 << 4)};
-}
-
 DecodeBlock stored_block_decoder(DType dtype) {
   switch (dtype) {
     case DType::kQ4_1:
       return decode_q4_1;
     case DType::kQ5_0:
-      return decode_levels<levels_q5_0, 32>;
+      return decode_q5_0;
     case DType::kQ5_1:
       return decode_q5_1;
     case DType::kQ2_K:
@@ -238,8 +177,6 @@ DecodeBlock stored_block_decoder(DType dtype) {
 
 DecodeLevels stored_level_decoder(DType dtype) {
   switch (dtype) {
-    case DType::kQ5_0:
-      return levels_q5_0;
     case DType::kIQ4_NL:
       return levels_iq4_nl;
     case DType::kIQ4_XS:

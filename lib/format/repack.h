@@ -1,9 +1,8 @@
 // From the formats that only files hold to those that backends compute with (dtype.def, compute_dtype).
 //
-// Ternary blocks become Q4_0 and lose nothing. Q4_K becomes Q4_1: the same levels, products of two scales rounded to
-// binary16. The others become Q8_0: where 32 elements share one scale and have int8
-// levels (Q5_0, IQ4, MXFP4, IQ2_XXS, IQ3, IQ1_S) levels stay and the scale is rounded to binary16, which is exact for
-// Q5_0, IQ4_NL and, within binary16's range, MXFP4; elsewhere each 32 numbers are rounded to 255 levels, which is off
+// Ternary blocks become Q4_0 and lose nothing. The others become Q8_0: where 32 elements share one scale and have int8
+// levels (IQ4, MXFP4, IQ2_XXS, IQ3, IQ1_S) levels stay and the scale is rounded to binary16, which is exact for
+// IQ4_NL and, within binary16's range, MXFP4; elsewhere each 32 numbers are rounded to 255 levels, which is off
 // by about half a per cent of their root mean square (tests/unit/format/block_parity_test.py prints it).
 #pragma once
 

@@ -33,8 +33,7 @@ Target target_of(const WeightBinding &weight, const PackOptions &options) {
   const bool keep = target.dtype == DType::kNone;  // as the source has it
   if (keep) target.dtype = weight.dtype;           // its very blocks, also of formats that only files hold
   const bool merged = options.adapter && options.adapter->changes(weight.spec.role);
-  const bool only_read =
-      weight.is_int4() || weight.dtype == DType::kQ4_1 || compute_dtype(weight.dtype) != weight.dtype;
+  const bool only_read = weight.is_int4() || static_cast<uint32_t>(weight.dtype) >= 64;  // blocks of GGUF's
   if (keep && merged && only_read) target.dtype = DType::kQ8_0;
   if (target.dtype == DType::kF8E4M3) {
     target.block_rows = keep ? first.scales.block_rows : kFp8Block;

@@ -39,6 +39,16 @@ const char *name_of(Pack pack) {
       return "bf16";
     case Pack::kQ8:
       return "q8";
+    case Pack::kQ4Least:
+      return "q4_1";
+    case Pack::kQ5:
+      return "q5_0";
+    case Pack::kQ4K:
+      return "q4_k";
+    case Pack::kQ5K:
+      return "q5_k";
+    case Pack::kQ6K:
+      return "q6_k";
     default:
       return "q4";
   }
@@ -98,7 +108,9 @@ int main(int argc, char **argv) {
   std::printf("{\"isa\": \"%s\", \"dnnl\": \"%d.%d.%d\", \"cases\": [", kernels.isa, dnnl.major, dnnl.minor,
               dnnl.patch);
   bool first = true;
-  for (Pack pack : {Pack::kF32, Pack::kBF16, Pack::kQ8, Pack::kQ4}) own(kernels, pack, &first);
+  for (Pack pack :
+       {Pack::kF32, Pack::kBF16, Pack::kQ8, Pack::kQ4, Pack::kQ4Least, Pack::kQ5, Pack::kQ4K, Pack::kQ5K, Pack::kQ6K})
+    own(kernels, pack, &first);
   if (dnnl.loaded()) library(dnnl);
   std::printf("]}\n");
   dnnl_close(host, &dnnl);

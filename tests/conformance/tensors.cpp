@@ -24,15 +24,20 @@ void put16(std::vector<uint8_t> *bytes, uint16_t value) {
 void block_row(Random &random, DType dtype, uint64_t cols, double size, std::vector<uint8_t> *bytes,
                std::vector<double> *values) {
   for (uint64_t begin = 0; begin < cols; begin += 32) {
-    const double step = size / (dtype == DType::kQ8_0 ? 127 : 8);
+    const double step = size / (dtype == DType::kQ8_0 ? 127 : dtype == DType::kQ5_0 ? 16 : 8);
     const uint16_t scale = deepseam::f32_to_f16(static_cast<float>(step * (0.5 + random.uniform())));
     const double d = deepseam::f16_to_f32(scale);
     put16(bytes, scale);
-    double least = dtype == DType::kQ4_0 ? -8 * d : 0;  // what nibble 0 stands for
+    double least = dtype == DType::kQ4_0 ? -8 * d : dtype == DType::kQ5_0 ? -16 * d : 0;  // what level 0 stands for
     if (dtype == DType::kQ4_1) {
       const uint16_t bits = deepseam::f32_to_f16(static_cast<float>(-step * (4 + 8 * random.uniform())));
       put16(bytes, bits);
       least = deepseam::f16_to_f32(bits);
+    }
+    const uint32_t fifth = dtype == DType::kQ5_0 ? static_cast<uint32_t>(random.next()) : 0;  // bit i: of element i
+    if (dtype == DType::kQ5_0) {
+      put16(bytes, static_cast<uint16_t>(fifth));
+      put16(bytes, static_cast<uint16_t>(fifth >> 16));
     }
     const size_t codes = bytes->size();
     const size_t n_bytes = dtype == DType::kQ8_0 ? 32 : 16;
@@ -42,8 +47,60 @@ void block_row(Random &random, DType dtype, uint64_t cols, double size, std::vec
       if (dtype == DType::kQ8_0)
         values->push_back(d * static_cast<int8_t>(code));
       else
-        values->push_back(d * (i < 16 ? code % 16 : code / 16) + least);
+        values->push_back(d * ((i < 16 ? code % 16 : code / 16) + (fifth >> i) % 2 * 16) + least);
     }
+  }
+}
+
+bool is_large_block(DType dtype) { return deepseam::dtype_info(dtype).block_elements == 256; }
+
+// The 6-bit scale (or minimum: `from` 4) of group `g` of eight: of the first four in bits 0-5 of a byte of its own, of
+// the others four bits behind those and two above the first ones'.
+int six_bits(const uint8_t *packed, uint64_t g, int from) {
+  if (g < 4) return packed[g + static_cast<uint64_t>(from)] % 64;
+  const uint8_t both = packed[g + 4];
+  return (from ? both / 16 : both % 16) + packed[g - 4 + static_cast<uint64_t>(from)] / 64 * 16;
+}
+
+// Element `e` of a block of Q4_K, Q5_K or Q6_K.
+double large_block_value(DType dtype, const uint8_t *block, uint64_t e) {
+  const auto half = [&](uint64_t at) {
+    return double{deepseam::f16_to_f32(static_cast<uint16_t>(block[at] | block[at + 1] << 8))};
+  };
+  if (dtype == DType::kQ6_K) {
+    const uint64_t part = e / 128, quarter = e % 128 / 32,
+                   i = e % 32;  // a byte has an element of quarter 0 or 1, and 2 or 3
+    const uint8_t low = block[part * 64 + quarter % 2 * 32 + i], high = block[128 + part * 32 + i];
+    const int number = (quarter < 2 ? low % 16 : low / 16) + (high >> 2 * quarter) % 4 * 16;
+    return half(208) * static_cast<int8_t>(block[192 + e / 16]) * (number - 32);
+  }
+  const bool five = dtype == DType::kQ5_K;
+  const uint64_t g = e / 32, i = e % 32;
+  const uint8_t both = block[(five ? 48 : 16) + g / 2 * 32 + i];
+  const int number = (g % 2 ? both / 16 : both % 16) + (five ? (block[16 + i] >> g) % 2 * 16 : 0);
+  return half(0) * six_bits(block + 4, g, 0) * number - half(2) * six_bits(block + 4, g, 4);
+}
+
+// One row of 256-element blocks of random bits under scales that make their numbers `size` large.
+void large_block_row(Random &random, DType dtype, uint64_t cols, double size, std::vector<uint8_t> *bytes,
+                     std::vector<double> *values) {
+  for (uint64_t begin = 0; begin < cols; begin += 256) {
+    std::vector<uint8_t> block(deepseam::dtype_info(dtype).block_bytes);
+    for (uint8_t &byte : block) byte = static_cast<uint8_t>(random.next());
+    const auto put = [&](uint64_t at, double value) {
+      const uint16_t bits = deepseam::f32_to_f16(static_cast<float>(value));
+      block[at] = static_cast<uint8_t>(bits);
+      block[at + 1] = static_cast<uint8_t>(bits >> 8);
+    };
+    const double levels = dtype == DType::kQ4_K ? 15 : 31, step = 0.5 + random.uniform();
+    if (dtype == DType::kQ6_K) {
+      put(208, step * size / 2048);
+    } else {
+      put(0, step * size / (32 * levels));
+      put(2, step * size / 64);  // half of the numbers are below zero
+    }
+    bytes->insert(bytes->end(), block.begin(), block.end());
+    for (uint64_t i = 0; i < 256 && begin + i < cols; ++i) values->push_back(large_block_value(dtype, block.data(), i));
   }
 }
 
@@ -111,7 +168,9 @@ Tensor make_tensor(Random &random, const Storage &storage, std::vector<uint64_t>
     const size_t first = tensor.values.size();
     tensor.parts.emplace_back();
     for (uint64_t i = 0; i < rows / n_parts; ++i) {
-      if (deepseam::dtype_info(storage.dtype).block_elements > 1)
+      if (is_large_block(storage.dtype))
+        large_block_row(random, storage.dtype, tensor.cols(), size, &tensor.parts.back(), &tensor.values);
+      else if (deepseam::dtype_info(storage.dtype).block_elements > 1)
         block_row(random, storage.dtype, tensor.cols(), size, &tensor.parts.back(), &tensor.values);
       else
         plain_row(random, storage.dtype, tensor.cols(), size, &tensor.parts.back(), &tensor.values);

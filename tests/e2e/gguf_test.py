@@ -30,7 +30,7 @@ DS, TOOL, EMBEDDED = sys.argv[1:4]
 TINY = Path(os.environ["DS_TINY_DIR"])
 FULL = "DS_TEST_FULL" in os.environ
 FLOAT, INT8, INT8_DENSE = {"max_abs": 5e-4, "kl_max": 1e-8}, {"kl_median": 0.03}, {"kl_max": 0.04}
-EXACT = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "IQ4_NL", "MXFP4", "TQ1_0", "TQ2_0")
+EXACT = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "MXFP4", "TQ1_0", "TQ2_0")
 PLAIN = ("F32", "F16", "BF16")
 # Rows of 256 in every projection, so that K-quants and IQ types are really used.
 WIDE = dict(hidden_size=256, kv_lora_rank=256, v_head_dim=64, intermediate_size=512, moe_intermediate_size=256, n_routed_experts=4, num_experts_per_tok=2, num_hidden_layers=2, vocab_size=256)

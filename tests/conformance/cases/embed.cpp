@@ -5,7 +5,8 @@ namespace conformance {
 
 CONFORMANCE("embed: exact rows of every stored type") {
   const Storage storages[] = {{DType::kF32},  {DType::kF16},  {DType::kBF16}, {DType::kF8E4M3},
-                              {DType::kQ8_0}, {DType::kQ4_0}, {DType::kQ4_1}, {DType::kF8E4M3, false, 16, 8}};
+                              {DType::kQ8_0}, {DType::kQ4_0}, {DType::kQ4_1}, {DType::kQ5_0},
+                              {DType::kQ4_K}, {DType::kQ5_K}, {DType::kQ6_K}, {DType::kF8E4M3, false, 16, 8}};
   for (const Storage &storage : storages) {
     const std::string type = deepseam::dtype_info(storage.dtype).name;
     CAPTURE(type);

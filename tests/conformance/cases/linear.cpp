@@ -56,8 +56,13 @@ CONFORMANCE("linear: plain types, odd sizes") {
 }
 
 CONFORMANCE("linear: block types, last block partial") {
-  for (DType dtype : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_1})
+  for (DType dtype : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0})
     for (uint32_t in : {5u, 32u, 77u, 160u}) check_linear({{dtype}, in, 45, 3, false}, true);
+}
+
+CONFORMANCE("linear: blocks of 256, last block partial") {
+  for (DType dtype : {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K})
+    for (uint32_t in : {5u, 77u, 256u, 300u, 704u}) check_linear({{dtype}, in, 45, 3, false}, true);
 }
 
 CONFORMANCE("linear: F8 without scales, with one, with partial blocks") {
@@ -73,7 +78,8 @@ CONFORMANCE("linear: F8 with scales per block of any size") {
 }
 
 CONFORMANCE("linear: many rows, larger sizes") {
-  for (DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1})
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ4_K,
+                      DType::kQ5_K, DType::kQ6_K})
     check_linear({{dtype}, 321, 200, 61, false}, true);
 }
 

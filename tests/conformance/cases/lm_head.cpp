@@ -8,7 +8,8 @@ namespace conformance {
 
 CONFORMANCE("lm_head: padded vocabulary, only rows that want logits, in row order") {
   constexpr uint32_t kIn = 39, kOut = 83, kKnown = 70;
-  for (DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1}) {
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ4_K,
+                      DType::kQ5_K, DType::kQ6_K}) {
     Random random(12);
     Weights weights;
     weights["head"] = make_tensor(random, {dtype}, {kOut, kIn}, 1);

@@ -170,8 +170,10 @@ CONFORMANCE("mla_attention: many rows of several steps, where bits may depend on
 }
 
 CONFORMANCE("mla_attention: stored types of kv_b") {
-  for (const Storage &storage : {Storage{DType::kF16}, Storage{DType::kBF16}, Storage{DType::kQ8_0},
-                                 Storage{DType::kQ4_0}, Storage{DType::kF8E4M3, false, 32, 64}}) {
+  for (const Storage &storage :
+       {Storage{DType::kF16}, Storage{DType::kBF16}, Storage{DType::kQ8_0}, Storage{DType::kQ4_0},
+        Storage{DType::kQ4_1}, Storage{DType::kQ5_0}, Storage{DType::kQ4_K}, Storage{DType::kQ5_K},
+        Storage{DType::kQ6_K}, Storage{DType::kF8E4M3, false, 32, 64}}) {
     const std::string type = deepseam::dtype_info(storage.dtype).name;
     CAPTURE(type);
     const Setup setup(DSB_KV_F32, storage);

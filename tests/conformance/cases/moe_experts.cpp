@@ -120,12 +120,19 @@ void check_experts(const Case &c) {
 }  // namespace
 
 CONFORMANCE("moe_experts: every type, stacked parts") {
-  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1, DType::kF8E4M3})
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0,
+                      DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kF8E4M3})
     check_experts({{dtype, true}, 19, 6});
 }
 
 CONFORMANCE("moe_experts: one part for all experts") {
-  for (DType dtype : {DType::kF32, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1}) check_experts({{dtype, false}, 33, 5});
+  for (DType dtype :
+       {DType::kF32, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K})
+    check_experts({{dtype, false}, 33, 5});
+}
+
+CONFORMANCE("moe_experts: blocks of 256, the second one partial") {
+  for (DType dtype : {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K}) check_experts({{dtype, true}, 290, 6});
 }
 
 CONFORMANCE("moe_experts: F8 with partial blocks, stacked and in one part") {

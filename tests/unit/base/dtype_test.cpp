@@ -23,9 +23,10 @@ TEST_CASE("formats that only files hold have the ids of GGUF behind 64, and a fo
   CHECK(static_cast<uint32_t>(dtype_from_name("iq1_m")) == 64 + 29);
   CHECK(static_cast<uint32_t>(dtype_from_name("mxfp4")) == 64 + 39);
   CHECK(row_bytes(DType::kQ4_K, 512) == 288);
-  CHECK(compute_dtype(DType::kQ4_K) == DType::kQ4_1);
+  CHECK(compute_dtype(DType::kQ4_K) == DType::kQ4_K);
   CHECK(compute_dtype(DType::kQ4_1) == DType::kQ4_1);
-  CHECK(compute_dtype(DType::kQ6_K) == DType::kQ8_0);
+  CHECK(compute_dtype(DType::kQ6_K) == DType::kQ6_K);
+  CHECK(compute_dtype(DType::kQ5_1) == DType::kQ8_0);
   CHECK(compute_dtype(DType::kTQ2_0) == DType::kQ4_0);
   CHECK(compute_dtype(DType::kBF16) == DType::kBF16);
   CHECK(compute_dtype(static_cast<DType>(99999)) == DType::kNone);

@@ -56,11 +56,11 @@ TEST_CASE("every role is found under GGUF's name") {
 
 TEST_CASE("formats that only files hold are bound as what backends get") {
   const Config config = tiny_config();
-  const TensorDirectory directory = gguf_directory(config, DType::kQ5_K);
+  const TensorDirectory directory = gguf_directory(config, DType::kQ3_K);
   auto map = bind_weights(config, directory, "m.gguf");
   REQUIRE(map.ok());
   const WeightBinding *o = map->find("layers.0.o");
-  CHECK_EQ(o->dtype, DType::kQ5_K);
+  CHECK_EQ(o->dtype, DType::kQ3_K);
   CHECK_EQ(o->compute(), DType::kQ8_0);
   CHECK(o->is_remade());
   CHECK_FALSE(map->find("final_norm")->is_remade());
@@ -152,14 +152,14 @@ TEST_CASE("what backends multiply with is what they get, decoded") {
   WeightSpec spec;
   spec.role = "layers.0.o";
   spec.shape = {2, 256};
-  add_tensor(&numbers.directory, "o", DType::kQ6_K, {2, 256});
-  numbers.directory.tensors.back().range.bytes = 420;
-  for (int at = 0; at < 420; ++at) numbers.bytes.push_back(static_cast<uint8_t>(at * 37));
-  numbers.bytes[208] = numbers.bytes[418] = 0, numbers.bytes[209] = numbers.bytes[419] = 0x20;
+  add_tensor(&numbers.directory, "o", DType::kQ3_K, {2, 256});
+  numbers.directory.tensors.back().range.bytes = 220;
+  for (int at = 0; at < 220; ++at) numbers.bytes.push_back(static_cast<uint8_t>(at * 37));
+  numbers.bytes[108] = numbers.bytes[218] = 0, numbers.bytes[109] = numbers.bytes[219] = 0x20;
   numbers.finish();
   WeightBinding binding;
   binding.spec = spec;
-  binding.dtype = DType::kQ6_K;
+  binding.dtype = DType::kQ3_K;
   binding.parts = {&numbers.directory.tensors.back()};
   auto rows = WeightRows::open(numbers.directory, binding);
   REQUIRE(rows.ok());

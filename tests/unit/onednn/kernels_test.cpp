@@ -52,7 +52,8 @@ Source random_matrix(DType dtype, uint64_t rows, uint64_t cols, uint32_t seed) {
       for (uint32_t b = 2; b < size; ++b) at[b] = static_cast<uint8_t>(random());
       std::memcpy(at, &scale, 2);
       const uint16_t least = f32_to_f16(uniform() / 4);
-      if (dtype == DType::kQ4_1) std::memcpy(at + 2, &least, 2);
+      if (dtype == DType::kQ4_1 || dtype == DType::kQ4_K || dtype == DType::kQ5_K) std::memcpy(at + 2, &least, 2);
+      if (dtype == DType::kQ6_K) std::memcpy(at + 208, &scale, 2);
     } else if (dtype == DType::kF32) {
       const float value = uniform();
       std::memcpy(at, &value, 4);
@@ -132,9 +133,9 @@ std::vector<float> product(const Kernels &k, const Matrix &w, const Activations 
 
 TEST_CASE("products agree with float64 for every format, size and instruction set") {
   for (const Kernels *k : sets())
-    for (DType dtype :
-         {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1})
-      for (const auto &[rows, cols] : {std::pair{16, 32}, {1, 1}, {17, 33}, {40, 136}, {31, 24}}) {
+    for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3, DType::kQ8_0, DType::kQ4_0,
+                        DType::kQ4_1, DType::kQ5_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K})
+      for (const auto &[rows, cols] : {std::pair{16, 32}, {1, 1}, {17, 33}, {40, 136}, {31, 24}, {20, 700}}) {
         CAPTURE(k->isa);
         CAPTURE(dtype_info(dtype).name);
         CAPTURE(rows);
@@ -160,7 +161,8 @@ TEST_CASE("products agree with float64 for every format, size and instruction se
 
 TEST_CASE("a row's bits do not depend on the rows computed with it") {
   for (const Kernels *k : sets())
-    for (DType dtype : {DType::kF32, DType::kBF16, DType::kF8E4M3, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1}) {
+    for (DType dtype : {DType::kF32, DType::kBF16, DType::kF8E4M3, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1,
+                        DType::kQ5_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K}) {
       CAPTURE(k->isa);
       CAPTURE(dtype_info(dtype).name);
       const Packed p = packed(random_matrix(dtype, 48, 200, 4));
@@ -175,8 +177,8 @@ TEST_CASE("a row's bits do not depend on the rows computed with it") {
 }
 
 TEST_CASE("unpacking a packed matrix gives back the stored numbers") {
-  for (DType dtype :
-       {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1}) {
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1,
+                      DType::kQ5_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K}) {
     CAPTURE(dtype_info(dtype).name);
     const Source s = random_matrix(dtype, 37, 70, 6);
     const Packed p = packed(s);
