@@ -59,6 +59,13 @@ constexpr DType compute_dtype(DType dtype) {
   }
 }
 
+// The same for a backend that refuses Q5_0, Q4_K, Q5_K and Q6_K, which not every backend has to know.
+constexpr DType basic_dtype(DType dtype) {
+  if (dtype == DType::kQ4_K) return DType::kQ4_1;
+  if (dtype == DType::kQ5_0 || dtype == DType::kQ5_K || dtype == DType::kQ6_K) return DType::kQ8_0;
+  return compute_dtype(dtype);
+}
+
 constexpr uint64_t row_blocks(DType dtype, uint64_t elements) {
   const uint64_t per_block = dtype_info(dtype).block_elements;
   return per_block ? elements / per_block + (elements % per_block != 0) : 0;

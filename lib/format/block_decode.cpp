@@ -34,6 +34,13 @@ void decode_q4_1(const uint8_t *in, float *out) {
   for (int i = 0; i < 32; ++i) out[i] = d * static_cast<float>(nibble(in + 4, i)) + m;
 }
 
+void levels_q5_0(const uint8_t *in, float *scales, int8_t *levels) {
+  const uint32_t high = word_at(in + 2);
+  scales[0] = half_at(in);
+  for (int i = 0; i < 32; ++i)
+    levels[i] = static_cast<int8_t>((nibble(in + 6, i) | static_cast<int>(high >> i & 1) << 4) - 16);
+}
+
 void decode_q5_1(const uint8_t *in, float *out) {
   const float d = half_at(in), m = half_at(in + 2);
   const uint32_t high = word_at(in + 4);
@@ -177,6 +184,8 @@ DecodeBlock stored_block_decoder(DType dtype) {
 
 DecodeLevels stored_level_decoder(DType dtype) {
   switch (dtype) {
+    case DType::kQ5_0:
+      return levels_q5_0;
     case DType::kIQ4_NL:
       return levels_iq4_nl;
     case DType::kIQ4_XS:

@@ -27,7 +27,7 @@ using DecodeBlock = void (*)(const uint8_t *in, float *out);
 DecodeBlock stored_block_decoder(DType dtype);
 
 // Blocks whose numbers are one scale times int8 levels per 32 elements: IQ2_XXS, IQ3_XXS, IQ3_S, IQ4_NL, IQ4_XS, IQ1_S,
-// MXFP4. in[block bytes] to scales[block elements / 32] and levels[block elements]; level * scale is the value.
+// Q5_0, MXFP4. in[block bytes] to scales[block elements / 32] and levels[block elements]; level * scale is the value.
 using DecodeLevels = void (*)(const uint8_t *in, float *scales, int8_t *levels);
 DecodeLevels stored_level_decoder(DType dtype);  // nullptr for the others
 

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/half.h"
+#include "base/k_blocks.h"
 #include "format/block_decode.h"
 
 namespace deepseam {
@@ -80,6 +81,30 @@ Status repack_row(DType from, const uint8_t *in, uint64_t cols, uint8_t *out, co
   return {};
 }
 
+// Q4_K to Q4_1: levels stay, the scale and the minimum of each 32 become numbers of their own.
+bool repack_q4_k(const uint8_t *in, uint64_t cols, uint8_t *out) {
+  const auto half = [](const uint8_t *at) {
+    uint16_t bits;
+    std::memcpy(&bits, at, 2);
+    return f16_to_f32(bits);
+  };
+  for (uint64_t col = 0; col < cols; in += 144) {
+    const float d = half(in), dmin = half(in + 2);
+    for (int group = 0; group < 8 && col < cols; ++group, col += kGroup, out += 20) {
+      const GroupScale by = q4_k_group(in + 4, group);
+      const uint16_t bits[2] = {f32_to_f16(d * static_cast<float>(by.scale)),
+                                f32_to_f16(-(dmin * static_cast<float>(by.minimum)))};
+      if ((bits[0] & 0x7c00u) == 0x7c00u || (bits[1] & 0x7c00u) == 0x7c00u) return false;
+      std::memcpy(out, bits, 4);
+      const uint8_t *numbers = in + 16 + group / 2 * 32;  // two groups share 32 bytes: low nibbles, high nibbles
+      for (uint64_t i = 0; i < 16; ++i)
+        out[4 + i] = static_cast<uint8_t>(group % 2 ? numbers[i] >> 4 | (numbers[i + 16] & 0xf0)
+                                                    : (numbers[i] & 15) | numbers[i + 16] << 4);
+    }
+  }
+  return true;
+}
+
 // Ternary numbers (TQ2_0 has a fourth code, 2) to Q4_0, on whose grid they lie.
 bool repack_ternary(DType from, const uint8_t *in, uint64_t cols, uint8_t *out) {
   const DTypeInfo type = dtype_info(from);
@@ -105,18 +130,19 @@ bool repack_ternary(DType from, const uint8_t *in, uint64_t cols, uint8_t *out) 
 
 }  // namespace
 
-Status repack_rows(DType from, const uint8_t *in, uint64_t n_rows, uint64_t cols, uint8_t *out, const RowsName &name) {
-  const DType to = compute_dtype(from);
+Status repack_rows(DType from, DType to, const uint8_t *in, uint64_t n_rows, uint64_t cols, uint8_t *out,
+                   const RowsName &name) {
   const uint64_t in_bytes = row_bytes(from, cols), out_bytes = row_bytes(to, cols);
   if (to == from) {
     if (n_rows) std::memcpy(out, in, n_rows * in_bytes);
     return {};
   }
-  if (to == DType::kNone) return fail(DS_E_UNSUPPORTED, "format", "tensor '%s': its type cannot be read", name.tensor);
+  if (to == DType::kNone || (to != compute_dtype(from) && to != basic_dtype(from)))
+    return fail(DS_E_UNSUPPORTED, "format", "tensor '%s': its type cannot be read", name.tensor);
   for (uint64_t row = 0; row < n_rows; ++row, in += in_bytes, out += out_bytes) {
     if (to == DType::kQ8_0)
       DS_TRY(repack_row(from, in, cols, out, name, row));
-    else if (!repack_ternary(from, in, cols, out))
+    else if (!(to == DType::kQ4_1 ? repack_q4_k(in, cols, out) : repack_ternary(from, in, cols, out)))
       return refuse(from, name, row, 0);
   }
   return {};

@@ -92,7 +92,7 @@ Status WeightRows::repack_part(uint64_t index, uint64_t first_row, uint64_t n_ro
   const uint64_t bytes = row_bytes(binding_->dtype, cols);
   raw_.resize(n_rows * bytes);
   DS_TRY(read_range(*directory_, part.range, first_row * bytes, raw_));
-  return repack_rows(binding_->dtype, raw_.data(), n_rows, cols, out, name);
+  return repack_rows(binding_->dtype, binding_->compute(), raw_.data(), n_rows, cols, out, name);
 }
 
 Status WeightRows::read_computed(uint64_t first_row, uint64_t n_rows, uint8_t *out) {

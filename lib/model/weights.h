@@ -56,7 +56,11 @@ struct WeightBinding {
   // Q8_0.
   bool fine_scales = false;
 
-  DType compute() const { return fine_scales ? DType::kQ8_0 : compute_dtype(dtype); }  // as graphs and backends see it
+  bool basic = false;  // for a backend that refuses what compute_dtype gives: basic_dtype
+
+  DType compute() const {  // as graphs and backends see it
+    return fine_scales ? DType::kQ8_0 : basic ? basic_dtype(dtype) : compute_dtype(dtype);
+  }
   bool is_int4() const { return !parts.empty() && parts[0]->int4; }
   bool is_remade() const { return absorbed || is_int4() || compute() != dtype; }  // not used as it lies in the file
   uint64_t rows() const;                                                          // over all leading dims

@@ -234,13 +234,33 @@ Status plan_on(const Candidate &candidate, const OpenOptions &options, uint32_t 
   return {};
 }
 
+// The graph with its weights in every format that backends may know, or in those that each knows.
+Status build_graph(bool basic, PlannedModel *model) {
+  for (model::WeightBinding &binding : model->weights.bindings) binding.basic = basic;
+  DS_TRY_VALUE(model->graph, model::build_forward(model->config, model->weights, {model->n_vocab}));
+  return {};
+}
+
+// A backend that refuses the graph, as one does that is older than a format, gets another: the loader can make it.
+Status plan_on_either(const Candidate &candidate, const OpenOptions &options, uint32_t most, PlannedModel *model) {
+  Status status = plan_on(candidate, options, most, model);
+  const bool has_other = std::ranges::any_of(model->weights.bindings, [](const model::WeightBinding &binding) {
+    return !binding.fine_scales && basic_dtype(binding.dtype) != compute_dtype(binding.dtype);
+  });
+  if (status.ok() || !has_other) return status;
+  DS_TRY(build_graph(true, model));
+  if (plan_on(candidate, options, most, model).ok()) return {};
+  DS_TRY(build_graph(false, model));
+  return status;
+}
+
 Status plan_on_best(RuntimeState &runtime, const OpenOptions &options, PlannedModel *model) {
   const auto most = static_cast<uint32_t>(std::min<int64_t>(
       options.context_length ? options.context_length : model->config.max_position_embeddings, kMostContext));
   DS_TRY_VALUE(const auto list, candidates(runtime, options));
   Status first;
   for (const Candidate &candidate : list) {
-    Status status = plan_on(candidate, options, most, model);
+    Status status = plan_on_either(candidate, options, most, model);
     if (status.ok()) return status;
     if (first.ok()) first = std::move(status);
   }
@@ -293,7 +313,7 @@ Result<PlannedModel> plan_model(RuntimeState &runtime, const OpenOptions &option
   if (is_cancelled(options.cancel.get())) return Status(DS_E_CANCELLED);
   model.n_vocab = static_cast<uint32_t>(model.config.vocab_size);
   if (for_open) DS_TRY(read_vocabulary(&model));
-  DS_TRY_VALUE(model.graph, model::build_forward(model.config, model.weights, {model.n_vocab}));
+  DS_TRY(build_graph(false, &model));
   Status planned = plan_on_best(runtime, options, &model);
   if (!planned.ok() && !(for_open && options.no_weights && options.backend.empty())) return planned;
   model.plan.bytes_per_token = token_bytes(model.config, model.weights);

@@ -29,10 +29,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!reader.ok() || tensor.elements() > 4096) continue;
     std::vector<float> rows(tensor.elements());
     if (!reader->read(0, tensor.rows(), rows.data()).ok()) __builtin_trap();  // the directory said it is there
-    std::vector<uint8_t> packed(tensor.rows() * row_bytes(compute_dtype(tensor.dtype), tensor.cols()));
     const RowsName name{tensor.name.c_str(), 0};
     const uint8_t *bytes = file.data() + tensor.range.offset;
-    static_cast<void>(repack_rows(tensor.dtype, bytes, tensor.rows(), tensor.cols(), packed.data(), name));
+    for (const DType to : {compute_dtype(tensor.dtype), basic_dtype(tensor.dtype)}) {
+      std::vector<uint8_t> packed(tensor.rows() * row_bytes(to, tensor.cols()));
+      static_cast<void>(repack_rows(tensor.dtype, to, bytes, tensor.rows(), tensor.cols(), packed.data(), name));
+    }
   }
   return 0;
 }

@@ -125,12 +125,52 @@ std::string gguf_file(const Checkpoint &from, bool absorbed, const std::string &
   return builder.file();
 }
 
-std::vector<float> logits_of(Rig &rig, const std::string &file) {
+OpenOptions options_for(const std::string &file) {
   OpenOptions options = Rig::tiny("");
   options.source.path.clear();
   options.source.file = test::memory_source("memory.gguf", file);
-  const auto model = rig.open(options);
-  return eval_all(model, some_ids(40), 0);
+  return options;
+}
+
+std::vector<float> logits_of(Rig &rig, const std::string &file) {
+  return eval_all(rig.open(options_for(file)), some_ids(40), 0);
+}
+
+// Blocks of random bits below scales near 0.01, in formats whose first number is the scale.
+std::string random_blocks(DType dtype, uint64_t rows, uint64_t cols) {
+  std::string stored(rows * row_bytes(dtype, cols), '\0');
+  for (size_t i = 0; i < stored.size(); ++i) stored[i] = static_cast<char>(i * 2654435761u >> 24);
+  for (size_t block = 0; block < stored.size(); block += dtype_info(dtype).block_bytes) {
+    if (dtype == DType::kMXFP4) stored[block] = 122;
+    if (dtype != DType::kMXFP4) stored[block + 1] = 0x20;
+    if (dtype == DType::kQ5_1) stored[block + 3] = static_cast<char>(0xaa);
+  }
+  return stored;
+}
+
+// The backend as it was before it knew the formats that basic_dtype avoids.
+dsb_api newer;
+
+ds_status DS_CALL plan_older(dsb_instance *instance, uint32_t device_index, dsb_device *device, dsb_group *group,
+                             const void *graph, uint64_t graph_size, const dsb_plan_options *options,
+                             dsb_layout **layout, ds_error *error) {
+  const auto parsed = graph::parse({static_cast<const uint8_t *>(graph), graph_size});
+  if (!parsed.ok()) return parsed.status().code();
+  for (const graph::Tensor &tensor : parsed->tensors)
+    if (basic_dtype(tensor.dtype) != tensor.dtype) return DS_E_FORMAT;
+  return newer.plan_graph(instance, device_index, device, group, graph, graph_size, options, layout, error);
+}
+
+ds_status DS_CALL api_older(uint32_t version, dsb_api *api, ds_error *error) {
+  const ds_status status = golden::backend_root()->get_api(version, api, error);
+  newer = *api;
+  api->plan_graph = plan_older;
+  return status;
+}
+
+const dsb_root *older_root() {
+  static const dsb_root root = {sizeof(dsb_root), 0, golden::backend_root()->negotiate, api_older};
+  return &root;
 }
 
 }  // namespace
@@ -156,24 +196,33 @@ TEST_CASE("a format that only files hold computes what its repacked form compute
   const uint64_t rows = weight.rows(), cols = weight.spec.shape.back();
   for (const DType dtype : {DType::kIQ4_NL, DType::kMXFP4, DType::kQ5_1}) {
     CAPTURE(dtype_info(dtype).name);
-    std::string stored(rows * row_bytes(dtype, cols), '\0');
-    for (size_t i = 0; i < stored.size(); ++i) stored[i] = static_cast<char>(i * 2654435761u >> 24);
-    for (size_t block = 0; block < stored.size(); block += dtype_info(dtype).block_bytes) {
-      if (dtype == DType::kMXFP4) stored[block] = 122;
-      if (dtype != DType::kMXFP4) stored[block + 1] = 0x20;  // a scale near 0.01
-      if (dtype == DType::kQ5_1) stored[block + 3] = static_cast<char>(0xaa);
-    }
+    const std::string stored = random_blocks(dtype, rows, cols);
     std::string repacked(rows * row_bytes(DType::kQ8_0, cols), '\0');
-    DS_REQUIRE_OK(repack_rows(dtype, reinterpret_cast<const uint8_t *>(stored.data()), rows, cols,
+    DS_REQUIRE_OK(repack_rows(dtype, DType::kQ8_0, reinterpret_cast<const uint8_t *>(stored.data()), rows, cols,
                               reinterpret_cast<uint8_t *>(repacked.data()), {"w", 0}));
     const auto found = logits_of(rig, gguf_file(from, true, role, dtype, stored));
     CHECK(found == logits_of(rig, gguf_file(from, true, role, DType::kQ8_0, repacked)));
     CHECK(found != eval_all(rig.open("lite"), some_ids(40), 0));
   }
-  OpenOptions options = Rig::tiny("");
-  options.source.path.clear();
-  options.source.file = test::memory_source("memory.gguf", gguf_file(from, true));
-  const Facts facts = rig.open(options)->facts();
+  const Facts facts = rig.open(options_for(gguf_file(from, true)))->facts();
   CHECK(fact(facts, "weights.repacked_bytes") > 0);  // kv_b
   CHECK(fact(facts, "weights.stored_bytes") > fact(facts, "weights.repacked_bytes"));
+}
+
+TEST_CASE("a backend that is older than a format gets one that it knows, and info and plan say so") {
+  const Checkpoint from = checkpoint("lite");
+  const std::string role = "layers.1.experts.down";
+  const model::WeightBinding &weight = *from.weights.find(role);
+  const uint64_t rows = weight.rows(), cols = weight.spec.shape.back(), bytes = rows * row_bytes(DType::kQ8_0, cols);
+  const std::string stored = random_blocks(DType::kQ5_0, rows, cols);
+  std::string repacked(bytes, '\0');
+  DS_REQUIRE_OK(repack_rows(DType::kQ5_0, DType::kQ8_0, reinterpret_cast<const uint8_t *>(stored.data()), rows, cols,
+                            reinterpret_cast<uint8_t *>(repacked.data()), {"w", 0}));
+  const std::string file = gguf_file(from, false, role, DType::kQ5_0, stored);
+  Rig rig({}, golden::backend_root()), older({}, older_root());
+  const auto model = older.open(options_for(file));
+  CHECK(eval_all(model, some_ids(40), 0) == logits_of(rig, gguf_file(from, false, role, DType::kQ8_0, repacked)));
+  CHECK(fact(model->facts(), "weights.repacked_bytes") == bytes);
+  CHECK(must(plan_model(*older.runtime, options_for(file))).plan.remade_bytes == bytes);
+  CHECK(must(plan_model(*rig.runtime, options_for(file))).plan.remade_bytes == 0);
 }

@@ -32,6 +32,17 @@ TEST_CASE("formats that only files hold have the ids of GGUF behind 64, and a fo
   CHECK(compute_dtype(static_cast<DType>(99999)) == DType::kNone);
 }
 
+TEST_CASE("what a backend may refuse has another format to be turned into, and the rest has the same") {
+  for (const DType dtype : {DType::kQ5_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K}) {
+    CHECK(basic_dtype(dtype) != dtype);
+    CHECK(basic_dtype(basic_dtype(dtype)) == basic_dtype(dtype));
+  }
+  CHECK(basic_dtype(DType::kQ4_K) == DType::kQ4_1);
+  CHECK(basic_dtype(DType::kQ4_1) == DType::kQ4_1);
+  CHECK(basic_dtype(DType::kQ3_K) == DType::kQ8_0);
+  CHECK(basic_dtype(DType::kBF16) == DType::kBF16);
+}
+
 TEST_CASE("unknown names and ids are kNone and have no size") {
   CHECK(dtype_from_name("f64") == DType::kNone);
   CHECK(dtype_from_name("") == DType::kNone);

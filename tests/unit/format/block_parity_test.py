@@ -76,8 +76,8 @@ def check_decoding(name):
     return None
 
 
-EXACT = {"IQ4_NL", "TQ1_0", "TQ2_0", "MXFP4"}
-COPIED = {"Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q4_K", "Q5_K", "Q6_K"}
+EXACT = {"Q5_0", "IQ4_NL", "TQ1_0", "TQ2_0", "MXFP4"}
+COPIED = {"Q4_0", "Q4_1", "Q8_0"}
 
 
 def check_repacking(name):
@@ -86,7 +86,7 @@ def check_repacking(name):
     blocks = blocks_of(name, size)[:1000]
     before = np.frombuffer(tool("decode", name, elements, blocks), np.float32).astype(np.float64)
     packed = tool("repack", name, elements, blocks)
-    to = name if name in COPIED else "Q4_0" if name.startswith("TQ") else "Q8_0"
+    to = {"TQ1_0": "Q4_0", "TQ2_0": "Q4_0", "Q4_0": "Q4_0", "Q4_1": "Q4_1", "Q4_K": "Q4_1"}.get(name, "Q8_0")
     after = np.frombuffer(tool("decode", to, elements, np.frombuffer(packed, np.uint8)), np.float32).astype(np.float64)
     error = np.sqrt(np.mean((after - before) ** 2) / np.mean(before ** 2))
     print(f"{name} to {to}: relative error {error:.2e}")

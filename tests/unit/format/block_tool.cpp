@@ -49,12 +49,13 @@ int main(int argc, char **argv) {
   } else {
     const uint64_t rows = in.size() / row_bytes(dtype, cols);
     const bool repack = action == "repack";
-    out.resize(rows * (repack ? row_bytes(compute_dtype(dtype), cols) : cols * sizeof(float)));
+    const DType to = basic_dtype(dtype);
+    out.resize(rows * (repack ? row_bytes(to, cols) : cols * sizeof(float)));
     if (repack)
-      status = repack_rows(dtype, in.data(), rows, cols, out.data(), {"stdin", 0});
+      status = repack_rows(dtype, to, in.data(), rows, cols, out.data(), {"stdin", 0});
     else
       decode_rows(dtype, in.data(), rows, cols, reinterpret_cast<float *>(out.data()));
-    if (repack) std::fprintf(stderr, "%s\n", dtype_info(compute_dtype(dtype)).name);
+    if (repack) std::fprintf(stderr, "%s\n", dtype_info(to).name);
   }
   if (!status.ok()) return std::fprintf(stderr, "%s\n", status.message()), 1;
   return std::fwrite(out.data(), 1, out.size(), stdout) == out.size() ? 0 : 1;
