@@ -4,20 +4,37 @@
 #include <cstdlib>
 #if defined(_WIN32)
 #include <malloc.h>
+#elif defined(__linux__)
+#include <sys/mman.h>
 #endif
 
 namespace deepseam {
 namespace {
 
+constexpr uint64_t kLargePage = 2u << 20;
+
+// Weights, and what they are made from, are gigabytes that are written once from end to end: with pages of 2 MiB
+// loading enters the kernel less often. What else is large is used in part, and would take more memory than it has to.
+[[maybe_unused]] bool wants_large_pages(uint64_t size, uint32_t tag) {
+  const bool filled =
+      tag == static_cast<uint32_t>(MemoryTag::kWeights) || tag == static_cast<uint32_t>(MemoryTag::kStaging);
+  return filled && size >= 4 * kLargePage;
+}
+
 // Not operator new: its aligned form wants the alignment back at delete, and release() is not told it.
-void *heap_allocate(void *, uint64_t size, uint64_t alignment, uint32_t) {
+void *heap_allocate(void *, uint64_t size, uint64_t alignment, [[maybe_unused]] uint32_t tag) {
   if (size > SIZE_MAX / 2) return nullptr;
 #if defined(_WIN32)
   return ::_aligned_malloc(static_cast<size_t>(size), static_cast<size_t>(alignment));
 #else
   void *memory = nullptr;
-  const size_t at_least = std::max<size_t>(static_cast<size_t>(alignment), sizeof(void *));
-  return ::posix_memalign(&memory, at_least, static_cast<size_t>(size)) == 0 ? memory : nullptr;
+  const bool large = wants_large_pages(size, tag);
+  const size_t at_least = std::max<size_t>(static_cast<size_t>(large ? kLargePage : alignment), sizeof(void *));
+  if (::posix_memalign(&memory, at_least, static_cast<size_t>(size)) != 0) return nullptr;
+#if defined(__linux__)
+  if (large) ::madvise(memory, static_cast<size_t>(size / kLargePage * kLargePage), MADV_HUGEPAGE);  // only a wish
+#endif
+  return memory;
 #endif
 }
 

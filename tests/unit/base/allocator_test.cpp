@@ -34,6 +34,17 @@ struct Ledger {
 
 }  // namespace
 
+#if defined(__linux__)
+TEST_CASE("large weights begin on a large page, so that all of it can be one") {
+  for (const MemoryTag tag : {MemoryTag::kWeights, MemoryTag::kStaging}) {
+    Result<Buffer> buffer = Buffer::make(default_allocator(), (9u << 20) + 5, tag);
+    REQUIRE(buffer.ok());
+    CHECK(reinterpret_cast<uintptr_t>(buffer->data()) % (2u << 20) == 0);
+    std::memset(buffer->data(), 1, buffer->size());
+  }
+}
+#endif
+
 TEST_CASE("the default allocator gives the alignment asked for and frees it again") {
   for (uint64_t alignment = 1; alignment <= 4096; alignment *= 2) {
     Result<Buffer> buffer = Buffer::make(default_allocator(), 1000, MemoryTag::kOther, alignment);
