@@ -40,6 +40,8 @@ struct Backend {
   // The library that this state found, such as "oneDNN 3.2.0": shown with the device, and part of numerics_id unless
   // the mode is deterministic, where it must have no part in any result. NULL: none.
   std::string (*library)(const void *state) = nullptr;
+  // Raised when a kernel's `pack` writes other bytes for the same form: files of packed weights are then not used.
+  uint32_t packing = 1;
 };
 
 // What the table's functions are made of. Not for backends.

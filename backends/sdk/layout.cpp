@@ -87,6 +87,7 @@ uint32_t layout_id(const Instance &instance, const Kernel &kernel, const WeightU
   Digest digest;
   digest.add(kernel.name);
   digest.add(uint64_t{use.form});
+  digest.add(uint64_t{instance.backend.packing});
   digest.add(instance.arch);
   return static_cast<uint32_t>(digest.value() >> 32) | 2;
 }

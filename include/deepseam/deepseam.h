@@ -118,8 +118,11 @@ DS_API void DS_CALL ds_info_release(ds_info *info); /* [any-thread, callback-saf
 /* What opening with these options would take, from headers alone. Keys: "fits", "reason", "context_length",
  * "bytes.weights", "bytes.kv", "bytes.scratch", "bytes.total", "devices.N.name", "devices.N.bytes",
  * "tokens_per_second", "backend"; "bytes.stored" (weights in the files) and "bytes.repacked" (weights whose format only
- * files hold, in the format they are turned into); "bytes.cache" is what kept prefixes may take beyond the total,
- * within the budgets. A plan that does not fit is DS_OK with "fits" 0. [any-thread] */
+ * files hold, in the format they are turned into); of "bytes.weights" "bytes.mapped" lie in mapped files and
+ * "bytes.anonymous" in memory, and "bytes.packed" of both come ready in the backend's layout, from a .dsm packed for it
+ * or from pack_cache_dir, where files that are no .dsm are sampled to know them again; "bytes.cache" is what kept
+ * prefixes may take beyond the total, within the budgets. A plan that does not fit is DS_OK with "fits" 0. [any-thread]
+ */
 DS_API ds_status DS_CALL ds_model_plan(ds_runtime *runtime, const ds_model_options *options, ds_info **plan,
                                        ds_error *error);
 /* Opens a model: reads, loads, compiles. Errors: file, memory and device ranges, CANCELLED, STOPPED. [any-thread] */
@@ -131,7 +134,10 @@ DS_API ds_status DS_CALL ds_model_open_start(ds_runtime *runtime, const ds_model
                                              const ds_job_options *job_options, ds_job **job, ds_error *error);
 /* Keys: "architecture", "vocab", "hidden", "layers", "heads", "experts", "experts_per_token", "parameters",
  * "context_length", "context_limit", "fingerprint", "numerics_id", "backend", "weights.bytes", "weights.type",
- * "weights.stored_bytes", "weights.repacked_bytes" (as "bytes.…" of ds_model_plan),
+ * "weights.stored_bytes", "weights.repacked_bytes", "weights.mapped_bytes", "weights.anonymous_bytes",
+ * "weights.packed_bytes" (as "bytes.…" of ds_model_plan); "weights.pack_cache": "used", "written" or "not written: …",
+ * if the options named a folder and the backend repacks anything; "weights.packed_for": backends and instruction sets
+ * that the file brings packed weights for;
  * "kv.bytes_per_token", "tokens.bos", "tokens.eos", "fim", "chat_template", "load_ms"; "card", if the file has one.
  * With DS_MODEL_NO_WEIGHTS there is no "fingerprint" of a folder, and what a backend decides is there if one was found.
  * "adapters": how many are loaded. Counts since the open: "engine.steps", ".rows", ".step_ns"; with the option

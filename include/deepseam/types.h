@@ -241,7 +241,7 @@ typedef struct ds_model_options {
   uint32_t max_sequences;  /* sequences in a step; 0: 8 */
   uint64_t ram_budget;     /* bytes, hard; 0: what the machine has */
   uint64_t vram_budget;    /* bytes per device, hard; 0: what the device has */
-  ds_text pack_cache_dir;  /* folder for repacked weights; empty: none is written */
+  ds_text pack_cache_dir;  /* an existing folder that keeps repacked weights for the next open; empty: none */
   ds_cache *cache;         /* NULL: an in-memory one of its own */
   ds_cancel *cancel;       /* NULL: none */
   ds_progress_fn progress; /* NULL: none */
@@ -258,7 +258,7 @@ typedef struct ds_pack_options {
   const ds_source *source; /* needed */
   ds_text path;            /* what to write; files are replaced whole or not at all */
   ds_text weight_type;     /* empty: as the source stores them */
-  ds_text backend;         /* also store this backend's own layout; empty: canonical tensors only */
+  ds_text backend;         /* also store this backend's own layout, for this machine; empty: canonical tensors only */
   ds_cancel *cancel;
   ds_progress_fn progress;
   void *progress_user;

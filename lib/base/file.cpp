@@ -211,6 +211,19 @@ Status AtomicFile::write(uint64_t offset, std::span<const uint8_t> bytes) {
       .bytes(bytes.size(), transfer.done);
 }
 
+Status AtomicFile::read_at(uint64_t offset, std::span<uint8_t> into) const {
+  if (!within(offset, into.size(), size_)) return out_of_range(path_, offset, into.size(), size_);
+  if (handle_ == kNoHandle)
+    return fail(DS_E_IO, "file", "%s: read as unfinished after it was committed", path_.c_str()).at(path_, offset);
+  const OsTransfer transfer = os_read_at(handle_, offset, into);
+  if (transfer.done == into.size()) return {};
+  return fail(DS_E_IO, "file", "%s: reading %llu bytes at offset %llu failed after %llu (system error %d)",
+              path_.c_str(), number(into.size()), number(offset), number(transfer.done), transfer.os_code)
+      .at(path_, offset)
+      .os(transfer.os_code)
+      .bytes(into.size(), transfer.done);
+}
+
 Status AtomicFile::commit() {
   if (handle_ == kNoHandle) return fail(DS_E_IO, "file", "%s: committed twice", path_.c_str()).at(path_);
   Status published = os_publish(std::exchange(handle_, kNoHandle), temporary_, path_);

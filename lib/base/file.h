@@ -70,6 +70,9 @@ class AtomicFile {
   Status append(std::span<const uint8_t> bytes);
   Status write_at(uint64_t offset, std::span<const uint8_t> bytes);  // within what was appended
   uint64_t size() const { return size_; }
+  // Fills `into` from what was written so far.
+  Status read_at(uint64_t offset, std::span<uint8_t> into) const;
+  const std::string &path() const { return path_; }
   Status commit();
 
  private:

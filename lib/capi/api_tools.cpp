@@ -87,8 +87,9 @@ Status pack(ds_runtime *runtime, const ds_pack_options *given) {
   DS_TRY(read_pack_options(from, &options, &hf));
   DS_TRY(read_common(from, &users, &options));
   DS_TRY(read_type(from.weight_type, &options));
-  if (from.backend.size)
-    return fail(DS_E_UNSUPPORTED, "capi", "layouts of backends are not stored in files; leave backend empty");
+  std::string_view backend;
+  DS_TRY(read_text(from.backend, "ds_pack_options.backend", &backend));
+  options.backend = backend;
   std::string path;
   DS_TRY(read_needed(from.path, "ds_pack_options.path", &path));
   session::ModelSource source;

@@ -261,8 +261,9 @@ Status read_open(const ds_model_options *given, OpenRequest *into) {
   std::string_view backend, pack_dir;
   DS_TRY(read_text(from.backend, "ds_model_options.backend", &backend));
   DS_TRY(read_text(from.pack_cache_dir, "ds_model_options.pack_cache_dir", &pack_dir));
-  if (!pack_dir.empty())
-    return fail(DS_E_UNSUPPORTED, "capi", "repacked weights are not kept in a folder; leave pack_cache_dir empty");
+  if (pack_dir.find('\0') != pack_dir.npos)
+    return fail(DS_E_ARGUMENT, "capi", "ds_model_options.pack_cache_dir has a NUL inside, expected a path");
+  to.pack_folder = pack_dir;
   to.backend = backend;
   to.devices.assign(from.devices, from.devices + from.n_devices);
   to.map = static_cast<MapMode>(from.map_mode);

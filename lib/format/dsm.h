@@ -66,8 +66,8 @@ bool is_dsm(std::span<const uint8_t> first_bytes);
 Status verify_dsm(const TensorDirectory &tensors, const DsmFile &file, const CancelWord *cancel,
                   const std::function<bool(uint64_t)> &progress, std::vector<Status> *all = nullptr);
 
-// Writes a .dsm in one pass: begin_tensor, append its rows, end_tensor, … , add_tokenizer, finish. The file appears
-// under its name only when finish() succeeds. Memory use is the directory alone.
+// Writes a .dsm in one pass: begin_tensor, append its rows, end_tensor, … , add_tokenizer, hints, finish. The file
+// appears under its name only when finish() succeeds. Memory use is the directory alone.
 class DsmWriter {
  public:
   static Result<DsmWriter> create(const std::string &path);
@@ -84,12 +84,22 @@ class DsmWriter {
   Status add_tokenizer(std::span<const uint8_t> blob);
   Status add_hint(const std::string &backend, const std::string &layout, const std::string &isa,
                   std::span<const uint8_t> bytes);
+  // A hint in pieces, which need not be in memory together.
+  Status begin_hint(const std::string &backend, const std::string &layout, const std::string &isa);
+  Status append_hint(std::span<const uint8_t> bytes);
+  Status end_hint();
+  // Everything but hints is written: a whole .dsm of what is there, for making hints from it. Its bytes (a directory
+  // more) stay in the file. The Source is not read from once the writer is finished or gone.
+  Result<std::shared_ptr<Source>> written_so_far(const HfConfig &config, const GenerationDefaults &generation,
+                                                 const std::string &card);
   Status finish(const HfConfig &config, const GenerationDefaults &generation, const std::string &card);
 
   uint64_t bytes_written() const;
 
  private:
   struct State;
+  // Directory and header of what is there: the file is whole, under its temporary name.
+  Status write_directory(const HfConfig &config, const GenerationDefaults &generation, const std::string &card);
   explicit DsmWriter(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

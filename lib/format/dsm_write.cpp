@@ -65,6 +65,19 @@ flatbuffers::Offset<fb::Section> add_section(flatbuffers::FlatBufferBuilder &fbb
   return fb::CreateSection(fbb, section.range.offset, section.range.bytes, &hash);
 }
 
+// What an unfinished file holds, through the writer's own handle: other systems let nobody else open it.
+class WrittenSource final : public Source {
+ public:
+  explicit WrittenSource(const AtomicFile &file) : file_(file) {
+    name_ = file.path();
+    size_ = file.size();
+  }
+  Status read_at(uint64_t offset, std::span<uint8_t> into) const override { return file_.read_at(offset, into); }
+
+ private:
+  const AtomicFile &file_;
+};
+
 struct WrittenTensor {
   std::string name;
   DType dtype = DType::kNone;
@@ -92,7 +105,7 @@ struct DsmWriter::State {
   std::vector<WrittenTensor> tensors;
   std::vector<DsmHint> hints;
   DsmSection tokenizer;
-  bool in_tensor = false;
+  bool in_tensor = false, in_hint = false;
   uint64_t data_bytes = 0, scale_bytes = 0;  // of the tensor being written
   DsmSection *section = nullptr;             // what append() adds to
   Hasher hasher;
@@ -217,17 +230,47 @@ Status DsmWriter::add_tokenizer(std::span<const uint8_t> blob) {
 
 Status DsmWriter::add_hint(const std::string &backend, const std::string &layout, const std::string &isa,
                            std::span<const uint8_t> bytes) {
-  if (state_->in_tensor) return state_->misuse("not ended before a hint");
-  if (state_->hints.size() >= kDsmMaxHints) return fail(DS_E_ARGUMENT, "dsm", "more than 4096 hints");
-  DsmHint hint{backend, layout, isa, {}};
-  DS_TRY(state_->whole_section(&hint.section, bytes));
-  state_->hints.push_back(std::move(hint));
+  DS_TRY(begin_hint(backend, layout, isa));
+  DS_TRY(append_hint(bytes));
+  return end_hint();
+}
+
+Status DsmWriter::begin_hint(const std::string &backend, const std::string &layout, const std::string &isa) {
+  State &state = *state_;
+  if (state.in_tensor || state.in_hint) return state.misuse("not ended before a hint");
+  if (state.hints.size() >= kDsmMaxHints) return fail(DS_E_ARGUMENT, "dsm", "more than %llu hints", Ull{kDsmMaxHints});
+  state.hints.push_back({backend, layout, isa, {}});
+  state.in_hint = true;
+  return state.open_section(&state.hints.back().section);
+}
+
+Status DsmWriter::append_hint(std::span<const uint8_t> bytes) {
+  if (!state_->in_hint) return state_->misuse("bytes outside a hint");
+  return state_->append(bytes);
+}
+
+Status DsmWriter::end_hint() {
+  if (!state_->in_hint) return state_->misuse("a hint ended twice");
+  state_->close_section();
+  state_->in_hint = false;
   return {};
 }
 
+Result<std::shared_ptr<Source>> DsmWriter::written_so_far(const HfConfig &config, const GenerationDefaults &generation,
+                                                          const std::string &card) {
+  DS_TRY(write_directory(config, generation, card));
+  return std::shared_ptr<Source>(std::make_shared<WrittenSource>(state_->file));
+}
+
 Status DsmWriter::finish(const HfConfig &config, const GenerationDefaults &generation, const std::string &card) {
+  DS_TRY(write_directory(config, generation, card));
+  return state_->file.commit();
+}
+
+Status DsmWriter::write_directory(const HfConfig &config, const GenerationDefaults &generation,
+                                  const std::string &card) {
   State &state = *state_;
-  if (state.in_tensor) return state.misuse("not ended before the end");
+  if (state.in_tensor || state.in_hint) return state.misuse("not ended before the end");
   flatbuffers::FlatBufferBuilder fbb(1 << 16);
   std::vector<flatbuffers::Offset<fb::Tensor>> tensors;
   for (const WrittenTensor &tensor : state.tensors) tensors.push_back(add_tensor(fbb, tensor));
@@ -255,8 +298,7 @@ Status DsmWriter::finish(const HfConfig &config, const GenerationDefaults &gener
   header.file_bytes = state.file.size();
   uint8_t bytes[kDsmHeaderBytes];
   store_dsm_header(header, bytes);
-  DS_TRY(state.file.write_at(0, bytes));
-  return state.file.commit();
+  return state.file.write_at(0, bytes);
 }
 
 uint64_t DsmWriter::bytes_written() const { return state_->file.size(); }

@@ -211,8 +211,12 @@ Status pack_model(const ModelFiles &source, const std::string &path, const PackO
   stated.quant_format.reset();
   stated.quant_activation_scheme.reset();
   stated.quant_scale_format.reset();
-  const bool carry = options.card.empty() && source.dsm;
-  return writer.finish(stated, source.generation, carry ? source.dsm->card : options.card);
+  const std::string &card = options.card.empty() && source.dsm ? source.dsm->card : options.card;
+  if (options.hints) {
+    DS_TRY_VALUE(std::shared_ptr<Source> written, writer.written_so_far(stated, source.generation, card));
+    DS_TRY(options.hints(std::move(written), &writer));
+  }
+  return writer.finish(stated, source.generation, card);
 }
 
 }  // namespace deepseam::model

@@ -39,6 +39,8 @@ struct PackOptions {
   std::shared_ptr<const Adapter> adapter;  // added to the weights; nullptr: none
   const Moments *moments = nullptr;        // errors of quantised weights are weighed by them; nullptr: all alike
   PackReport *report = nullptr;            // filled if given, which takes a little time
+  // Adds hints to a file that is whole but for them, reading it through the Source. Empty: none.
+  std::function<Status(std::shared_ptr<Source> written, DsmWriter *writer)> hints;
   WorkOptions work;
 };
 

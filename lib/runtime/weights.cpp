@@ -98,8 +98,7 @@ class WeightLoader {
     DS_TRY(hand_over(index, packed, sources, *weight));
     for (WeightSource &source : sources)
       if (source.lasting && packed.mappable) weight->keep_.push_back(std::move(source.keep));
-    done_ += packed.source_bytes;
-    if (progress_) progress_(done_, layout_->source_bytes());
+    if (progress_) progress_(weight_bytes_, weight_bytes_);
     return weight;
   }
 
@@ -137,7 +136,7 @@ class WeightLoader {
     const WeightLoader &loader = *static_cast<const WeightLoader *>(user);
     if (!loader.progress_) return;
     try {
-      loader.progress_(loader.done_ + std::min(bytes_done, loader.weight_bytes_), loader.layout_->source_bytes());
+      loader.progress_(std::min(bytes_done, loader.weight_bytes_), loader.weight_bytes_);
     } catch (...) {
     }
   }
@@ -146,7 +145,7 @@ class WeightLoader {
   const std::shared_ptr<Device> &device_;
   const CancelWord *cancel_;
   const LoadProgress &progress_;
-  uint64_t done_ = 0, weight_bytes_ = 0;
+  uint64_t weight_bytes_ = 0;
 };
 
 Weight::~Weight() {
@@ -197,15 +196,25 @@ Status Weight::export_to(std::span<uint8_t> into) const {
   return {};
 }
 
+Result<std::shared_ptr<Weight>> load_weight(const std::shared_ptr<Layout> &layout,
+                                            const std::shared_ptr<Device> &device, uint32_t index,
+                                            const SourceCallback &source, const CancelWord *cancel,
+                                            const LoadProgress &progress) {
+  return WeightLoader(layout, device, cancel, progress).load(index, source);
+}
+
 Result<std::vector<std::shared_ptr<Weight>>> load_weights(const std::shared_ptr<Layout> &layout,
                                                           const std::shared_ptr<Device> &device,
                                                           const SourceCallback &source, const CancelWord *cancel,
                                                           const LoadProgress &progress) {
-  WeightLoader loader(layout, device, cancel, progress);
+  uint64_t before = 0;
+  LoadProgress of_weight;
+  if (progress) of_weight = [&](uint64_t done, uint64_t) { progress(before + done, layout->source_bytes()); };
   std::vector<std::shared_ptr<Weight>> weights;
   for (uint32_t index = 0; index < layout->weights().size(); ++index) {
-    DS_TRY_VALUE(std::shared_ptr<Weight> weight, loader.load(index, source));
+    DS_TRY_VALUE(std::shared_ptr<Weight> weight, load_weight(layout, device, index, source, cancel, of_weight));
     weights.push_back(std::move(weight));
+    before += layout->weights()[index].source_bytes;
   }
   return weights;
 }

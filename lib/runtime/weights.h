@@ -58,6 +58,12 @@ class Weight {
   dsb_weight *weight_ = nullptr;
 };
 
+// One packed weight; `progress` is told the bytes of its own sources.
+Result<std::shared_ptr<Weight>> load_weight(const std::shared_ptr<Layout> &layout,
+                                            const std::shared_ptr<Device> &device, uint32_t index,
+                                            const SourceCallback &source, const CancelWord *cancel,
+                                            const LoadProgress &progress);
+
 // All weights of the layout, in its order. DS_E_CANCELLED soon after `cancel` (may be NULL) is set: it is polled
 // between weights and read by the backend within one.
 Result<std::vector<std::shared_ptr<Weight>>> load_weights(const std::shared_ptr<Layout> &layout,

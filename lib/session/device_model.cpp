@@ -139,8 +139,6 @@ runtime::SourceCallback weight_source(const ModelFiles &files, const model::Weig
   };
 }
 
-namespace {
-
 Result<std::shared_ptr<runtime::Device>> open_device(RuntimeState &runtime, const ModelPlan &plan) {
   DS_TRY_VALUE(runtime::Registry * registry, runtime.registry());
   uint32_t left = plan.device;
@@ -151,6 +149,8 @@ Result<std::shared_ptr<runtime::Device>> open_device(RuntimeState &runtime, cons
   }
   return fail(DS_E_NO_DEVICE, "session", "device %u is gone", plan.device);
 }
+
+namespace {
 
 runtime::PlanOptions layout_options(const dsb_plan_options &from) {
   runtime::PlanOptions to;
@@ -166,18 +166,27 @@ runtime::PlanOptions layout_options(const dsb_plan_options &from) {
   return to;
 }
 
+}  // namespace
+
+Result<std::shared_ptr<runtime::Layout>> device_layout(const std::shared_ptr<runtime::Device> &device,
+                                                       const PlannedModel &model) {
+  return runtime::Layout::plan(device, model.graph, layout_options(model.plan.options));
+}
+
+namespace {
+
 // Stops the load when the host's progress says so; tells progress on the loading thread only.
 class LoadWatch {
  public:
-  explicit LoadWatch(const LoadHooks &hooks) : hooks_(hooks) {}
+  explicit LoadWatch(const OpenOptions &options) : options_(options) {}
   void tell(Stage stage, uint64_t done, uint64_t total) {
-    if (hooks_.cancel && hooks_.cancel->is_set()) word_.set();
-    if (!hooks_.progress || std::this_thread::get_id() != thread_) return;
+    if (is_cancelled(options_.cancel.get())) word_.set();
+    if (!options_.progress || std::this_thread::get_id() != thread_) return;
     const uint64_t now = now_ns();
     if (stage == told_stage_ && done != total && now - told_ns_ < 20'000'000) return;
     told_ns_ = now;
     told_stage_ = stage;
-    if (!hooks_.progress({stage, done, total})) stopped_ = true, word_.set();
+    if (!options_.progress({stage, done, total})) stopped_ = true, word_.set();
   }
   CancelWord *word() { return &word_; }
   Status judge(Status status) const {
@@ -185,11 +194,11 @@ class LoadWatch {
   }
   Status check() const {
     if (stopped_) return Status(DS_E_STOPPED);
-    return is_cancelled(hooks_.cancel) ? Status(DS_E_CANCELLED) : Status();
+    return is_cancelled(options_.cancel.get()) ? Status(DS_E_CANCELLED) : Status();
   }
 
  private:
-  const LoadHooks &hooks_;
+  const OpenOptions &options_;
   const std::thread::id thread_ = std::this_thread::get_id();
   CancelWord word_;
   Stage told_stage_ = Stage::kRead;
@@ -228,28 +237,55 @@ runtime::PoolShape pool_shape(const PlannedModel &model) {
   return shape;
 }
 
+// Every weight of the layout: from where it lies ready, else made from the model's tensors, and then kept for the next
+// open if the host has a folder for that.
+Status load_all(RuntimeState &runtime, const PlannedModel &model, const OpenOptions &options, LoadWatch &watch,
+                DeviceModel *made, std::vector<std::shared_ptr<runtime::Weight>> *weights) {
+  DS_TRY_VALUE(TaskRunner * runner, runtime.task_runner());
+  const LoadTick tick(runtime.service(), options.cancel.get(), watch.word());
+  const PackedHost host{runner, watch.word(), runtime.allocator(), runtime.log()};
+  const runtime::Layout &layout = *made->layout;
+  const PackedPlaces places = find_packed(model.files, model.weights, layout, made->device->info(),
+                                          model.fingerprint.value_or(Fingerprint{}), options.pack_folder, options.map);
+  PackedFolder folder(places, host);
+  const auto source = weight_source(model.files, model.weights, *runner, watch.word(), runtime.allocator());
+  uint64_t before = 0;
+  for (uint32_t index = 0; index < layout.weights().size(); ++index) {
+    DS_TRY(watch.check());
+    DS_TRY_VALUE(auto weight, load_packed(places, index, made->layout, made->device, host));
+    if (weight) {
+      made->packed.bytes += places.places[index].range.bytes;
+    } else {
+      const auto tell = [&](uint64_t done, uint64_t) {
+        watch.tell(Stage::kLoad, before + done, layout.source_bytes());
+      };
+      DS_TRY_VALUE(weight, runtime::load_weight(made->layout, made->device, index, source, watch.word(), tell));
+    }
+    DS_TRY(folder.add(index, *weight));
+    before += layout.weights()[index].source_bytes;
+    watch.tell(Stage::kLoad, before, layout.source_bytes());
+    weights->push_back(std::move(weight));
+  }
+  DS_TRY(watch.check());
+  folder.finish();
+  made->packed.folder = folder.outcome();
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DeviceModel>> load_device_model(RuntimeState &runtime, const PlannedModel &model,
-                                                       const LoadHooks &hooks) {
+                                                       const OpenOptions &options) {
   auto made = std::make_unique<DeviceModel>();
-  LoadWatch watch(hooks);
+  LoadWatch watch(options);
   DS_TRY_VALUE(made->device, open_device(runtime, model.plan));
-  DS_TRY_VALUE(made->layout, runtime::Layout::plan(made->device, model.graph, layout_options(model.plan.options)));
+  DS_TRY_VALUE(made->layout, device_layout(made->device, model));
   DS_TRY(made->layout->check_nodes());
   watch.tell(Stage::kLoad, 0, made->layout->source_bytes());
   DS_TRY(watch.check());
-  DS_TRY_VALUE(TaskRunner * runner, runtime.task_runner());
   std::vector<std::shared_ptr<runtime::Weight>> weights;
-  {
-    const LoadTick tick(runtime.service(), hooks.cancel, watch.word());
-    auto loaded = runtime::load_weights(
-        made->layout, made->device,
-        weight_source(model.files, model.weights, *runner, watch.word(), runtime.allocator()), watch.word(),
-        [&](uint64_t done, uint64_t total) { watch.tell(Stage::kLoad, done, total); });
-    if (!loaded.ok()) return watch.judge(std::move(loaded).status());
-    weights = std::move(loaded).value();
-  }
+  if (Status loaded = load_all(runtime, model, options, watch, made.get(), &weights); !loaded.ok())
+    return watch.judge(std::move(loaded));
   DS_TRY(watch.check());
   watch.tell(Stage::kCompile, 0, 1);
   DS_TRY_VALUE(made->program, runtime::Program::compile(made->layout, made->device, std::move(weights)));

@@ -11,6 +11,7 @@
 #include "runtime/executor.h"
 #include "runtime/pool.h"
 #include "session/adapter_slots.h"
+#include "session/packed_weights.h"
 #include "session/plan.h"
 
 namespace deepseam::session {
@@ -30,16 +31,11 @@ struct DeviceModel {
   std::shared_ptr<runtime::Executor> executor;
   std::unique_ptr<runtime::StepCancel> cancel;
   Allocator allocator;
+  PackedReport packed;
   uint32_t vocab = 0;  // V
   uint32_t max_rows = 0, max_seqs = 0, max_logit_rows = 0, block_tokens = 0, n_blocks = 0;
   uint32_t context_length = 0;
   bool profile = false;
-};
-
-struct LoadHooks {
-  const CancelWord *cancel = nullptr;
-  // Called on the loading thread only; false: DS_E_STOPPED.
-  std::function<bool(const Progress &)> progress;
 };
 
 // Weights of a graph from the files they are in, viewed where they lie if the files are mapped. The files' sources are
@@ -47,8 +43,14 @@ struct LoadHooks {
 runtime::SourceCallback weight_source(const ModelFiles &files, const model::WeightMap &weights, TaskRunner &runner,
                                       const CancelWord *cancel, Allocator allocator);
 
-// Follows the plan: opens the device, loads, compiles, makes the pool.
+// The device that a plan chose.
+Result<std::shared_ptr<runtime::Device>> open_device(RuntimeState &runtime, const ModelPlan &plan);
+Result<std::shared_ptr<runtime::Layout>> device_layout(const std::shared_ptr<runtime::Device> &device,
+                                                       const PlannedModel &model);
+
+// Follows the plan: opens the device, loads, compiles, makes the pool. Of the options: cancel, progress (called on the
+// loading thread only), the folder for packed weights and how its file is mapped.
 Result<std::unique_ptr<DeviceModel>> load_device_model(RuntimeState &runtime, const PlannedModel &model,
-                                                       const LoadHooks &hooks);
+                                                       const OpenOptions &options);
 
 }  // namespace deepseam::session

@@ -2,6 +2,7 @@
 #include "session/model.h"
 
 #include <map>
+#include <set>
 
 #include "base/own_thread.h"
 #include "session/adapter_slots.h"
@@ -44,8 +45,12 @@ Status Model::load(const OpenOptions &options) {
         .at(planned.files.path)
         .bytes(planned.plan.total_bytes, 0);
   }
-  DS_TRY_VALUE(identity_.model_fingerprint, model_fingerprint(planned.files, options.cancel.get()));
-  DS_TRY_VALUE(auto device, load_device_model(*runtime_, planned, {options.cancel.get(), options.progress}));
+  if (!planned.fingerprint) {
+    DS_TRY_VALUE(planned.fingerprint, model_fingerprint(planned.files, options.cancel.get()));
+  }
+  identity_.model_fingerprint = *planned.fingerprint;
+  DS_TRY_VALUE(auto device, load_device_model(*runtime_, planned, options));
+  packed_ = device->packed;
   device->profile = profile_ = options.profile;
   identity_.kv_format = plan_.options.kv_format;
   identity_.numerics_id = device->layout->summary().numerics_id;
@@ -72,7 +77,13 @@ void Model::take_facts(const PlannedModel &planned) {
   n_vocab_ = planned.n_vocab;
   plan_ = planned.plan;
   family_name_ = config_.family == model::Family::kV3 ? "deepseek_v3" : "deepseek_v2";
-  if (planned.files.dsm) card_ = text::to_valid_utf8(planned.files.dsm->card);
+  if (planned.files.dsm) {
+    card_ = text::to_valid_utf8(planned.files.dsm->card);
+    std::set<std::string> packed_for;
+    for (const DsmHint &hint : planned.files.dsm->hints) packed_for.insert(hint.backend + " " + hint.isa);
+    for (const std::string &each : packed_for) packed_for_ += (packed_for_.empty() ? "" : ", ") + each;
+    packed_for_ = text::to_valid_utf8(packed_for_);
+  }
   std::map<DType, uint64_t> counts;
   uint64_t most = 0;
   for (const model::WeightBinding &binding : planned.weights.bindings) {
@@ -150,6 +161,7 @@ Facts Model::facts() const {
   facts.add("weights.type", weight_type_);
   facts.add("weights.stored_bytes", plan_.stored_bytes);
   facts.add("weights.repacked_bytes", plan_.remade_bytes);
+  if (!packed_for_.empty()) facts.add("weights.packed_for", packed_for_);
   facts.add("bytes_per_token", plan_.bytes_per_token);
   if (!plan_.backend.empty()) {
     facts.add("context_length", uint64_t{plan_.context_length});
@@ -157,6 +169,10 @@ Facts Model::facts() const {
     facts.add("backend", plan_.backend);
     facts.add("device", plan_.device_name);
     facts.add("weights.bytes", plan_.weight_bytes + plan_.mapped_bytes);
+    facts.add("weights.mapped_bytes", plan_.mapped_bytes);
+    facts.add("weights.anonymous_bytes", plan_.weight_bytes);
+    facts.add("weights.packed_bytes", engine_ ? packed_.bytes : plan_.packed_bytes);
+    if (!packed_.folder.empty()) facts.add("weights.pack_cache", packed_.folder);
     facts.add("kv.bytes_per_token", plan_.kv_bytes_per_token);
     facts.add("bytes.total", plan_.total_bytes);
   }

@@ -15,6 +15,7 @@
 #include "kv/kv_store.h"
 #include "model/config.h"
 #include "session/facts.h"
+#include "session/packed_weights.h"
 #include "session/plan.h"
 #include "session/runtime_state.h"
 #include "text/tokenizer.h"
@@ -66,10 +67,11 @@ class Model : public Retirable, public std::enable_shared_from_this<Model> {
   uint32_t n_vocab_ = 0;
   ModelPlan plan_;
   kv::Identity identity_;
-  std::string family_name_, weight_type_, card_;
+  std::string family_name_, weight_type_, card_, packed_for_;
   bool has_fingerprint_ = true, profile_ = false;
   uint64_t n_parameters_ = 0;
   double load_ms_ = 0;
+  PackedReport packed_;
   std::shared_ptr<kv::Cache> cache_;
   std::shared_ptr<kv::KvStore> store_;
   std::shared_ptr<AdapterSlots> adapters_;

@@ -11,6 +11,7 @@
 #include "runtime/registry.h"
 #include "session/adapter_slots.h"
 #include "session/machine.h"
+#include "session/packed_weights.h"
 #include "session/runtime_state.h"
 #include "session/vocabulary.h"
 
@@ -93,20 +94,19 @@ bool is_viewable(const ModelFiles &files) {
   return std::ranges::all_of(files.tensors.sources, [](const auto &source) { return !source->view().empty(); });
 }
 
-// Whether one of a packed weight's sources is made while loading, so that there is nothing in the file to point to.
-bool is_remade(const runtime::Layout &layout, const runtime::PackedWeight &weight, const model::WeightMap &weights) {
-  return std::ranges::any_of(weight.slices, [&](const dsb_weight_slice &slice) {
-    const model::WeightBinding *binding = weights.find(layout.tensors()[slice.tensor].name);
-    return binding && binding->is_remade();
-  });
-}
-
-void count_weights(const runtime::Layout &layout, bool viewable, const model::WeightMap &weights, ModelPlan *plan) {
-  plan->weight_bytes = plan->mapped_bytes = 0;
-  for (const runtime::PackedWeight &weight : layout.weights()) {
+void count_weights(const runtime::Layout &layout, bool viewable, const model::WeightMap &weights,
+                   const PackedPlaces &packed, ModelPlan *plan) {
+  plan->weight_bytes = plan->mapped_bytes = plan->packed_bytes = 0;
+  for (size_t i = 0; i < layout.weights().size(); ++i) {
+    const runtime::PackedWeight &weight = layout.weights()[i];
+    if (const PackedPlace &place = packed.places[i]; place.source) {
+      (place.is_mapped() ? plan->mapped_bytes : plan->weight_bytes) += place.range.bytes;
+      plan->packed_bytes += place.range.bytes;
+      continue;
+    }
     plan->weight_bytes += weight.bytes;
     if (!weight.mappable) continue;
-    const bool mapped = viewable && !is_remade(layout, weight, weights);
+    const bool mapped = viewable && packed.keys[i].empty();
     (mapped ? plan->mapped_bytes : plan->weight_bytes) += weight.source_bytes;
   }
   plan->stored_bytes = plan->remade_bytes = 0;
@@ -220,7 +220,10 @@ Status plan_on(const Candidate &candidate, const OpenOptions &options, uint32_t 
     plan.device = candidate.index;
     plan.device_is_cpu = candidate.device.kind != DSB_DEVICE_GPU;
     copy_options(wish, &plan.options);
-    count_weights(*layout, is_viewable(model->files), model->weights, &plan);
+    const PackedPlaces packed =
+        find_packed(model->files, model->weights, *layout, candidate.device, model->fingerprint.value_or(Fingerprint{}),
+                    options.pack_folder, options.map);
+    count_weights(*layout, is_viewable(model->files), model->weights, packed, &plan);
     const uint64_t logits = uint64_t{wish.max_logit_rows} * static_cast<uint64_t>(model->config.vocab_size) * 4;
     plan.scratch_bytes = layout->summary().scratch_bytes + layout->summary().program_bytes + logits;
     plan.numerics_id = layout->summary().numerics_id;
@@ -313,6 +316,9 @@ Result<PlannedModel> plan_model(RuntimeState &runtime, const OpenOptions &option
   if (is_cancelled(options.cancel.get())) return Status(DS_E_CANCELLED);
   model.n_vocab = static_cast<uint32_t>(model.config.vocab_size);
   if (for_open) DS_TRY(read_vocabulary(&model));
+  if (model.files.dsm || !options.pack_folder.empty()) {
+    DS_TRY_VALUE(model.fingerprint, model_fingerprint(model.files, options.cancel.get()));
+  }
   DS_TRY(build_graph(false, &model));
   Status planned = plan_on_best(runtime, options, &model);
   if (!planned.ok() && !(for_open && options.no_weights && options.backend.empty())) return planned;
@@ -331,6 +337,8 @@ Facts ModelPlan::facts() const {
   facts.add("context_length", uint64_t{context_length});
   facts.add("bytes.weights", weight_bytes + mapped_bytes);
   facts.add("bytes.mapped", mapped_bytes);
+  facts.add("bytes.anonymous", weight_bytes);
+  facts.add("bytes.packed", packed_bytes);
   facts.add("bytes.stored", stored_bytes);
   facts.add("bytes.repacked", remade_bytes);
   facts.add("bytes.kv", kv_bytes);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,7 @@ struct OpenOptions {
   bool no_weights = false;  // open: facts and text only; a plan that does not fit, or no backend for it, is no failure
   bool profile = false;     // count the time that steps spend in each op; Model::facts tells
   std::string weight_type, compute_type;  // empty: native; anything else is DS_E_UNSUPPORTED where it would change bits
+  std::string pack_folder;  // holds, and receives, weights in the backend's own layout (packed_weights.h); empty: none
   uint32_t block_tokens = 64;
   std::shared_ptr<kv::Cache> cache;  // nullptr: an own one
   std::shared_ptr<const CancelWord> cancel;
@@ -68,6 +70,7 @@ struct ModelPlan {
   uint32_t context_length = 0, n_blocks = 0;
   uint64_t weight_bytes = 0;  // memory for weights on the device, beyond mapped files
   uint64_t mapped_bytes = 0;  // weights used where the file is mapped; page cache, but in the process's RSS
+  uint64_t packed_bytes = 0;  // of both: weights that lie ready in the backend's own layout, and are not repacked
   uint64_t stored_bytes = 0;  // of all weights, in the files
   uint64_t remade_bytes = 0;  // of those that are turned into another format while loading, in that format
   uint64_t kv_bytes = 0;      // blocks for one whole context and for forks
@@ -89,8 +92,9 @@ struct PlannedModel {
   model::Config config;
   model::WeightMap weights;
   graph::Graph graph;
-  uint32_t n_vocab = 0;                // ids from here on have no token
-  text::Tokenizer::Pointer tokenizer;  // nullptr: the files have none
+  uint32_t n_vocab = 0;                    // ids from here on have no token
+  text::Tokenizer::Pointer tokenizer;      // nullptr: the files have none
+  std::optional<Fingerprint> fingerprint;  // where planning needed it: of a .dsm, or with a folder for packed weights
   ModelPlan plan;
 };
 

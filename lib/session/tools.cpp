@@ -9,6 +9,7 @@
 #include "model/synth.h"
 #include "model/verify.h"
 #include "session/adapter.h"
+#include "session/device_model.h"
 #include "session/model.h"
 #include "session/runtime_state.h"
 #include "session/vocabulary.h"
@@ -66,6 +67,34 @@ Status gather(RuntimeState &runtime, const ModelFiles &files, const ToolOptions 
   return model::gather_moments(files, tokens, work, moments);
 }
 
+// Every weight that the backend would repack while loading the written model, in its layout, as hints of the file.
+Status add_hints(RuntimeState &runtime, const ToolOptions &options, std::shared_ptr<Source> written,
+                 DsmWriter *writer) {
+  OpenOptions open;
+  open.source.file = std::move(written);
+  open.backend = options.backend;
+  open.cancel = options.cancel;
+  DS_TRY_VALUE(const PlannedModel model, plan_model(runtime, open, true));
+  DS_TRY_VALUE(const auto device, open_device(runtime, model.plan));
+  DS_TRY_VALUE(const auto layout, device_layout(device, model));
+  DS_TRY_VALUE(TaskRunner * runner, runtime.task_runner());
+  const PackedHost host{runner, options.cancel.get(), runtime.allocator(), runtime.log()};
+  const PackedPlaces places =
+      find_packed(model.files, model.weights, *layout, device->info(), *model.fingerprint, "", MapMode::kNever);
+  const auto source = weight_source(model.files, model.weights, *runner, options.cancel.get(), runtime.allocator());
+  uint64_t done = 0;
+  for (uint32_t i = 0; i < layout->weights().size(); ++i) {
+    if (options.progress && !options.progress({Stage::kWrite, done, layout->source_bytes()}))
+      return Status(DS_E_STOPPED);
+    done += layout->weights()[i].source_bytes;
+    if (places.keys[i].empty()) continue;
+    DS_TRY_VALUE(const auto weight,
+                 runtime::load_weight(layout, device, i, source, options.cancel.get(), runtime::LoadProgress{}));
+    DS_TRY(write_packed(places, i, *weight, host, writer));
+  }
+  return {};
+}
+
 // What reading the files takes otherwise than they say, and whether their tokenizer can be read.
 void add_notes(const ModelFiles &files, model::VerifyReport *report) {
   if (auto tokenizer = load_tokenizer(files); !tokenizer.ok())
@@ -93,6 +122,10 @@ Status pack(RuntimeState &runtime, const ModelSource &source, const std::string 
     DS_TRY(gather(runtime, files, options, &moments));
     pack.moments = &moments;
   }
+  if (!options.backend.empty())
+    pack.hints = [&](std::shared_ptr<Source> written, DsmWriter *writer) {
+      return add_hints(runtime, options, std::move(written), writer);
+    };
   model::PackReport report;
   if (!options.report.empty()) pack.report = &report;
   DS_TRY(model::pack_model(files, path, pack));
@@ -107,9 +140,9 @@ Status export_hf(RuntimeState &runtime, const ModelSource &source, const std::st
                  const ToolOptions &options) {
   DS_TRY(runtime.check_open());
   if (!options.weight_type.empty() || !options.keep.empty() || !options.card.empty() || !options.report.empty() ||
-      !options.calibrate.empty())
+      !options.calibrate.empty() || !options.backend.empty())
     return fail(DS_E_ARGUMENT, "session",
-                "a Hugging Face folder is written in f32 and takes no type, exception, card, report or text");
+                "a Hugging Face folder is written in f32 and takes no type, exception, card, report, text or backend");
   DS_TRY_VALUE(const ModelFiles files, open_source(source, MapMode::kAuto));
   DS_TRY_VALUE(const model::WorkOptions work, work_options(runtime, options, Stage::kWrite));
   DS_TRY_VALUE(const std::shared_ptr<const model::Adapter> adapter, adapter_for(files, options));

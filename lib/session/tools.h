@@ -23,12 +23,15 @@ struct ToolOptions {
   std::string adapter;            // pack, export: a PEFT folder, added to the weights
   std::string card;               // pack: text about the model; empty: the source's, if it has one
   std::string calibrate;          // pack: a text that quantisation is to do well on (model/calibrate.h); empty: none
+  std::string backend;            // pack: also store weights in this backend's own layout; empty: none
   std::string report;             // pack: a file to write, JSON of model/pack_report.h; empty: none
   std::shared_ptr<const CancelWord> cancel;
   ProgressFunction progress;  // false: DS_E_STOPPED
 };
 
 // Writes `path`, whole or not at all. The tokenizer of the source goes with it. DS_E_ARGUMENT: the card is no UTF-8.
+// With `backend` also what that backend repacks, for this machine's instruction set: the memory of its largest packed
+// weight twice over, and for what it repacks the file's size again.
 Status pack(RuntimeState &runtime, const ModelSource &source, const std::string &path, const ToolOptions &options);
 
 // Writes config.json and model.safetensors with the weights as f32 into `folder`, which exists. Takes no type, no card.

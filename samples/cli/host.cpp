@@ -93,6 +93,7 @@ void fill(const Host &host, const Options &options, ModelRequest *request) {
   o.ram_budget = options.ram_budget;
   o.flags = options.deterministic ? DS_MODEL_DETERMINISTIC : 0;
   o.map_mode = options.map == "always" ? DS_MAP_ALWAYS : options.map == "never" ? DS_MAP_NEVER : DS_MAP_AUTO;
+  o.pack_cache_dir = text(options.pack_cache);
   o.cancel = host.cancel();
   o.progress = options.quiet ? nullptr : show_progress;
   request->profile.key = "profile";

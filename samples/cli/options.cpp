@@ -27,6 +27,8 @@ void add_device(CLI::App *app, Options *o) {
   app->add_flag("--deterministic", o->deterministic, "same bits for any chunking and batching");
   app->add_option("--map", o->map, "use the model file in place: always, never, or auto (where it cannot be truncated)")
       ->check(CLI::IsMember({"auto", "never", "always"}));
+  app->add_option("--pack-cache", o->pack_cache,
+                  "a folder that keeps repacked weights, so that the next start maps them");
   app->add_flag("--quiet,-q", o->quiet, "no progress bar");
 }
 

@@ -9,7 +9,8 @@ namespace ds_cli {
 
 struct Options {
   std::string command;
-  std::string model, ollama_models, backend, kv, out, type, for_backend, shape, card, adapter, report, calibrate;
+  std::string model, ollama_models, backend, kv, out, type, for_backend, shape, card, adapter, report, calibrate,
+      pack_cache;
   std::string prompt, prompt_file, prefix, prefix_file, suffix, suffix_file, typed, file_name, system, ids, salt;
   std::string chat_template, layout = "plain", map = "auto";
   std::vector<std::string> plugin_dirs, stops, keep;

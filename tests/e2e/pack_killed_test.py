@@ -1,4 +1,4 @@
-"""`ds pack` killed in the middle: pack_killed_test.py DS MODEL
+"""`ds pack`, or an open that keeps repacked weights, killed in the middle: pack_killed_test.py DS MODEL
 
 Killed by a signal that no process sees, it leaves under the name of its output what was there before: nothing, or the
 old file, byte for byte. The next run of the same command takes the leftover away, and a run that is under way is left alone.
@@ -57,4 +57,27 @@ def main():
         subprocess.run([DS, "verify", "--model", str(out)], check=True, stdout=subprocess.DEVNULL)
 
 
+def folder_of_weights():
+    """An open that fills a folder for repacked weights leaves nothing there that a later one would use."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        command = [DS, "generate", "--model", MODEL, "--backend", "onednn", "--context", "64", "--ids", "5,6,7", "-n", "1",
+                   "--pack-cache", name, "--quiet"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        before = time.monotonic()
+        while time.monotonic() - before < 60 and process.poll() is None:
+            if any(path.stat().st_size > 1 << 16 for path in folder.glob("*.tmp")):
+                break
+            time.sleep(0.0005)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "the open ended before it was killed"
+        assert not list(folder.glob("*.dsm")), f"a killed open leaves {names(folder)}"
+        for _ in range(2):  # the first removes the leftover and writes, the second finds its file
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            assert [path[-4:] for path in names(folder)] == [".dsm"], names(folder)
+
+
 main()
+plugins = subprocess.run([DS, "plugins"], check=True, capture_output=True, text=True).stdout
+if "onednn" in plugins:
+    folder_of_weights()

@@ -35,6 +35,7 @@ namespace Deepseam
     public ulong RamBudget;
     /// <summary>Bytes per device, hard; 0: what the device has.</summary>
     public ulong VramBudget;
+    /// <summary>An existing folder that keeps repacked weights for the next open; null: none.</summary>
     public string PackCacheFolder;
     /// <summary>null: an in-memory one of its own.</summary>
     public PrefixCache Cache;

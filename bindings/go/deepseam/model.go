@@ -45,7 +45,7 @@ type ModelOptions struct {
 	MaxSequences  uint32 // sequences in a step; 0: 8
 	RAMBudget     uint64 // bytes, hard; 0: what the machine has
 	VRAMBudget    uint64 // bytes for each device, hard; 0: what the device has
-	PackCacheDir  string // folder for repacked weights; empty: none is written
+	PackCacheDir  string // an existing folder that keeps repacked weights for the next open; empty: none
 	Cache         *Cache // nil: an in-memory one of its own
 	Deterministic bool   // the same bits for any chunking, any batch mix, cache on or off
 	NoCache       bool   // no prefix is kept or looked up

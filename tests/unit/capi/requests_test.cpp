@@ -167,8 +167,8 @@ TEST_CASE("model options out of range are refused") {
   given.source = nullptr;
   CHECK(read(given) == DS_E_ARGUMENT);
   given = model_options(source);
-  given.pack_cache_dir = {"/x", DS_STRLEN};
-  CHECK(read(given) == DS_E_UNSUPPORTED);
+  given.pack_cache_dir = {"/x\0y", 4};
+  CHECK(read(given) == DS_E_ARGUMENT);
 }
 
 TEST_CASE("sources are told apart by tag, and their own size counts") {

@@ -102,6 +102,41 @@ TEST_CASE("opened as a model it brings tokenizer and fingerprint") {
   CHECK(model_fingerprint(files.value(), nullptr).value() == files->dsm->fingerprint);
 }
 
+TEST_CASE("hints are made in pieces from the file that is being written") {
+  TemporaryFolder folder;
+  const std::string path = folder / "x.dsm";
+  {
+    auto writer = DsmWriter::create(path);
+    REQUIRE(writer.ok());
+    const uint64_t shape[] = {1};
+    REQUIRE(writer->begin_tensor("a", DType::kF32, shape).ok());
+    REQUIRE(writer->append(bytes_of(raw(std::vector<float>{7}))).ok());
+    CHECK_EQ(writer->begin_hint("b", "l", "i").code(), DS_E_INTERNAL);
+    REQUIRE(writer->end_tensor().ok());
+    auto source = writer->written_so_far({}, {}, "");
+    REQUIRE(source.ok());
+    const auto so_far = open_dsm(*source);
+    REQUIRE(so_far.ok());
+    CHECK_EQ(read_tensor_f32(so_far->tensors, *so_far->tensors.find("a")).value(), std::vector<float>{7});
+    CHECK_EQ(writer->append_hint(bytes_of(std::string("x"))).code(), DS_E_INTERNAL);
+    REQUIRE(writer->begin_hint("b", "l", "i").ok());
+    REQUIRE(writer->append_hint(bytes_of(std::string("pack"))).ok());
+    CHECK_EQ(writer->finish({}, {}, "").code(), DS_E_INTERNAL);
+    REQUIRE(writer->append_hint(bytes_of(std::string("ed"))).ok());
+    REQUIRE(writer->end_hint().ok());
+    CHECK_EQ(writer->end_hint().code(), DS_E_INTERNAL);
+    CHECK_FALSE(std::filesystem::exists(path));
+    REQUIRE(writer->finish({}, {}, "").ok());
+  }
+  const std::string bytes = TemporaryFolder::read(path);
+  const auto file = open_bytes(bytes);
+  REQUIRE(file.ok());
+  CHECK(verify_dsm(file->tensors, file.value(), nullptr, {}).ok());
+  const DsmHint *hint = file->find_hint("b", "l", "i");
+  REQUIRE(hint);
+  CHECK_EQ(bytes.substr(hint->section.range.offset, hint->section.range.bytes), "packed");
+}
+
 TEST_CASE("hints do not change what the model is") {
   CHECK(open_bytes(sample_bytes(true))->fingerprint == open_bytes(sample_bytes(false))->fingerprint);
 }

@@ -67,7 +67,7 @@ pub struct ModelOptions<'a> {
     pub ram_budget: u64,
     /// Bytes for each device, hard; 0: what the device has.
     pub vram_budget: u64,
-    /// Folder for repacked weights; empty: none is written.
+    /// An existing folder that keeps repacked weights for the next open; empty: none.
     pub pack_cache_dir: &'a Path,
     /// None: an in-memory one of its own.
     pub cache: Option<&'a Cache>,
