@@ -20,20 +20,41 @@ class ConfigReader {
     read_experts();
     DS_TRY(read_rope());
     read_tokens();
+    DS_TRY(check_keys());
     apply_config_defaults(&config_);
     return std::move(made_);
   }
 
  private:
   std::string key(std::string_view tail) const { return std::string(kArchitecture) + "." + std::string(tail); }
-  std::optional<int64_t> integer(std::string_view tail) const { return file_.metadata.integer(key(tail)); }
-  std::optional<double> number(std::string_view tail) const { return file_.metadata.number(key(tail)); }
+  std::optional<int64_t> integer(std::string_view tail) {
+    return of_kind(file_.metadata.integer(key(tail)), tail, "an integer");
+  }
+  std::optional<double> number(std::string_view tail) {
+    return of_kind(file_.metadata.number(key(tail)), tail, "a number");
+  }
+  std::optional<bool> flag(std::string_view tail) { return of_kind(file_.metadata.flag(key(tail)), tail, "a flag"); }
+  // A key with another kind of value is no missing key: the first one is told of.
+  template <typename T>
+  std::optional<T> of_kind(std::optional<T> value, std::string_view tail, const char *kind) {
+    if (!value && wrong_.empty() && file_.metadata.has(key(tail))) wrong_ = key(tail) + " is not " + kind;
+    return value;
+  }
   // Zero is how some writers say that there is none.
-  std::optional<int64_t> positive(std::string_view tail) const {
+  std::optional<int64_t> positive(std::string_view tail) {
     const auto value = integer(tail);
     return value && *value > 0 ? value : std::nullopt;
   }
   void note(std::string text) { made_.notes.push_back(std::move(text)); }
+
+  // What every file of the family has, under the names that its user finds in it.
+  Status check_keys() {
+    for (const char *tail : {"block_count", "embedding_length", "context_length", "attention.head_count",
+                             "attention.kv_lora_rank", "rope.dimension_count"})
+      if (wrong_.empty() && !file_.metadata.has(key(tail))) wrong_ = key(tail) + " is missing, expected an integer";
+    if (wrong_.empty()) return {};
+    return fail(DS_E_MODEL, "gguf", "%s: %s", name_.c_str(), wrong_.c_str()).at(name_);
+  }
 
   Status check_architecture() const {
     const auto found = file_.metadata.text("general.architecture");
@@ -96,7 +117,7 @@ class ConfigReader {
     config_.first_k_dense_replace = integer("leading_dense_block_count");
     const auto scale = number("expert_weights_scale");
     config_.routed_scaling_factor = scale && *scale != 0 ? *scale : 1.0;
-    config_.norm_topk_prob = file_.metadata.flag(key("expert_weights_norm")).value_or(false);
+    config_.norm_topk_prob = flag("expert_weights_norm").value_or(false);
     const bool bias = has_router_bias();
     const int64_t gate = integer("expert_gating_func").value_or(0);  // 1 softmax, 2 sigmoid
     config_.scoring_func = gate == 2 ? "sigmoid" : gate == 1 || gate == 0 ? "softmax" : "gate " + std::to_string(gate);
@@ -173,6 +194,7 @@ class ConfigReader {
   const GgufFile &file_;
   const std::string &name_;
   GgufConfig made_;
+  std::string wrong_;  // what check_keys refuses
   HfConfig &config_ = made_.config;
 };
 

@@ -19,8 +19,8 @@ struct GgufConfig {
   std::vector<std::string> notes;  // a sentence each: what the file leaves out and what was taken instead
 };
 
-// `name` is the file, for messages. DS_E_MODEL: another architecture, by its name; a value that is missing and that the
-// shape does not tell.
+// `name` is the file, for messages. DS_E_MODEL: another architecture, by its name; a key that is missing or has another
+// kind of value, by the name it has in the file; a value that is missing and that the shape does not tell.
 Result<GgufConfig> read_gguf_config(const GgufFile &file, const std::string &name);
 
 }  // namespace deepseam

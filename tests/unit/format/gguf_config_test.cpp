@@ -15,15 +15,19 @@ namespace {
 struct Wish {
   bool absorbed = false, sigmoid = false, bias = false, gate = true, multiplier = true, groups = false;
   uint32_t heads = 16, experts = 64;
-  std::string name;
+  std::string name, left_out;
 };
 
 GgufBuilder model(const Wish &wish) {
   GgufBuilder b;
   b.text("general.architecture", "deepseek2");
   if (!wish.name.empty()) b.text("general.name", wish.name);
-  const auto u32 = [&](const char *key, uint32_t value) { b.u32(std::string("deepseek2.") + key, value); };
-  const auto f32 = [&](const char *key, float value) { b.f32(std::string("deepseek2.") + key, value); };
+  const auto u32 = [&](const char *key, uint32_t value) {
+    if (key != wish.left_out) b.u32(std::string("deepseek2.") + key, value);
+  };
+  const auto f32 = [&](const char *key, float value) {
+    if (key != wish.left_out) b.f32(std::string("deepseek2.") + key, value);
+  };
   u32("block_count", 27);
   u32("context_length", 163840);
   u32("embedding_length", 2048);
@@ -116,6 +120,23 @@ TEST_CASE("another architecture is refused by its name") {
   check_refused(GgufBuilder().text("general.architecture", "qwen2\n\x1b[31m"), "the architecture qwen2??[31m");
   check_refused(GgufBuilder().u32("general.architecture", 1), "does not say its architecture");
   check_refused(GgufBuilder().text("a", "b"), "does not say its architecture");
+}
+
+TEST_CASE("a key that is missing or of another kind is named as the file names it") {
+  const auto with = [](const char *tail, const char *kind) {
+    Wish wish;
+    wish.left_out = tail;
+    GgufBuilder b = model(wish);
+    const std::string key = std::string("deepseek2.") + tail;
+    if (kind == std::string("text")) b.text(key, "27");
+    if (kind == std::string("float")) b.f32(key, 27);
+    return b;
+  };
+  check_refused(with("block_count", "none"), "x.gguf: deepseek2.block_count is missing, expected an integer");
+  check_refused(with("rope.dimension_count", "none"), "deepseek2.rope.dimension_count is missing");
+  check_refused(with("block_count", "text"), "deepseek2.block_count is not an integer");
+  check_refused(with("expert_count", "float"), "deepseek2.expert_count is not an integer");
+  check_refused(with("rope.freq_base", "text"), "deepseek2.rope.freq_base is not a number");
 }
 
 TEST_CASE("gates: what the keys and the tensors say together") {
