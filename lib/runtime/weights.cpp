@@ -203,20 +203,4 @@ Result<std::shared_ptr<Weight>> load_weight(const std::shared_ptr<Layout> &layou
   return WeightLoader(layout, device, cancel, progress).load(index, source);
 }
 
-Result<std::vector<std::shared_ptr<Weight>>> load_weights(const std::shared_ptr<Layout> &layout,
-                                                          const std::shared_ptr<Device> &device,
-                                                          const SourceCallback &source, const CancelWord *cancel,
-                                                          const LoadProgress &progress) {
-  uint64_t before = 0;
-  LoadProgress of_weight;
-  if (progress) of_weight = [&](uint64_t done, uint64_t) { progress(before + done, layout->source_bytes()); };
-  std::vector<std::shared_ptr<Weight>> weights;
-  for (uint32_t index = 0; index < layout->weights().size(); ++index) {
-    DS_TRY_VALUE(std::shared_ptr<Weight> weight, load_weight(layout, device, index, source, cancel, of_weight));
-    weights.push_back(std::move(weight));
-    before += layout->weights()[index].source_bytes;
-  }
-  return weights;
-}
-
 }  // namespace deepseam::runtime

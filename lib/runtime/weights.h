@@ -1,4 +1,4 @@
-// Loading the packed weights of a layout, one after another, from sources that the caller names on demand.
+// Loading the packed weights of a layout, one by one, from sources that the caller names on demand.
 //
 // Beside the weights themselves, at most one packed weight's sources are in memory at a time: the callback makes them
 // and they are dropped as soon as the backend is done with them. Lasting sources are kept with the weight instead.
@@ -58,17 +58,11 @@ class Weight {
   dsb_weight *weight_ = nullptr;
 };
 
-// One packed weight; `progress` is told the bytes of its own sources.
+// One packed weight; `progress` is told the bytes of its own sources. DS_E_CANCELLED soon after `cancel` (may be NULL) is
+// set: it is polled between sources and read by the backend.
 Result<std::shared_ptr<Weight>> load_weight(const std::shared_ptr<Layout> &layout,
                                             const std::shared_ptr<Device> &device, uint32_t index,
                                             const SourceCallback &source, const CancelWord *cancel,
                                             const LoadProgress &progress);
-
-// All weights of the layout, in its order. DS_E_CANCELLED soon after `cancel` (may be NULL) is set: it is polled
-// between weights and read by the backend within one.
-Result<std::vector<std::shared_ptr<Weight>>> load_weights(const std::shared_ptr<Layout> &layout,
-                                                          const std::shared_ptr<Device> &device,
-                                                          const SourceCallback &source, const CancelWord *cancel,
-                                                          const LoadProgress &progress);
 
 }  // namespace deepseam::runtime

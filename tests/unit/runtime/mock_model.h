@@ -36,11 +36,29 @@ inline SourceCallback filled(uint8_t fill, bool lasting = false) {
   };
 }
 
+// All weights of the layout, in its order; progress over all of them.
+inline Result<std::vector<std::shared_ptr<Weight>>> load_weights(const std::shared_ptr<Layout> &layout,
+                                                                 const std::shared_ptr<Device> &device,
+                                                                 const SourceCallback &source,
+                                                                 const CancelWord *cancel = nullptr,
+                                                                 const LoadProgress &progress = {}) {
+  uint64_t before = 0;
+  LoadProgress of_weight;
+  if (progress) of_weight = [&](uint64_t done, uint64_t) { progress(before + done, layout->source_bytes()); };
+  std::vector<std::shared_ptr<Weight>> weights;
+  for (uint32_t index = 0; index < layout->weights().size(); ++index) {
+    DS_TRY_VALUE(std::shared_ptr<Weight> weight, load_weight(layout, device, index, source, cancel, of_weight));
+    weights.push_back(std::move(weight));
+    before += layout->weights()[index].source_bytes;
+  }
+  return weights;
+}
+
 inline std::shared_ptr<Program> make_program(const std::shared_ptr<Device> &device, bool from_tokens = true,
                                              uint8_t fill = 0, const PlanOptions &options = {}) {
   Result<std::shared_ptr<Layout>> layout = Layout::plan(device, sample_graph(from_tokens), options);
   REQUIRE_MESSAGE(layout.ok(), layout.status().message());
-  auto weights = load_weights(*layout, device, filled(fill), nullptr, {});
+  auto weights = load_weights(*layout, device, filled(fill));
   REQUIRE_MESSAGE(weights.ok(), weights.status().message());
   Result<std::shared_ptr<Program>> program = Program::compile(*layout, device, *weights);
   REQUIRE_MESSAGE(program.ok(), program.status().message());

@@ -89,7 +89,7 @@ TEST_CASE("tickets that lie are told") {
 TEST_CASE("success without an object is a broken contract") {
   Fixture fixture;
   const std::shared_ptr<Layout> &layout = fixture.program->layout();
-  const auto weights = load_weights(layout, fixture.device, test::filled(0), nullptr, {});
+  const auto weights = test::load_weights(layout, fixture.device, test::filled(0));
   fixture.mock.forget_outputs = true;
   CHECK(Exec::create(fixture.program, 8).status().code() == DS_E_PLUGIN);
   CHECK(Program::compile(layout, fixture.device, weights.value()).status().code() == DS_E_PLUGIN);
@@ -100,7 +100,7 @@ TEST_CASE("a program takes one weight per packed weight, and every node must run
   CHECK(Program::compile(fixture.program->layout(), fixture.device, {}).status().code() == DS_E_ARGUMENT);
   fixture.mock.on_node = [](dsb_node_verdict &verdict) { verdict.supported = 0; };
   const auto layout = Layout::plan(fixture.device, test::sample_graph(), PlanOptions{}).value();
-  const auto weights = load_weights(layout, fixture.device, test::filled(0), nullptr, {});
+  const auto weights = test::load_weights(layout, fixture.device, test::filled(0));
   CHECK(Program::compile(layout, fixture.device, weights.value()).status().code() == DS_E_UNSUPPORTED);
 }
 

@@ -64,7 +64,7 @@ TEST_CASE("the reference plugin is found, taken and runs a step") {
   REQUIRE_MESSAGE(layout.ok(), layout.status().message());
   REQUIRE(layout.value()->check_nodes().ok());
   uint64_t done = 0;
-  auto weights = load_weights(*layout, *device, source_of, nullptr, [&](uint64_t now, uint64_t) { done = now; });
+  auto weights = test::load_weights(*layout, *device, source_of, nullptr, [&](uint64_t now, uint64_t) { done = now; });
   REQUIRE_MESSAGE(weights.ok(), weights.status().message());
   CHECK(done == layout.value()->source_bytes());
   auto program = Program::compile(*layout, *device, *weights);

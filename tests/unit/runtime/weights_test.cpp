@@ -16,7 +16,7 @@ struct Fixture {
   std::shared_ptr<Layout> layout = Layout::plan(device, test::sample_graph(), PlanOptions{}).value();
   Result<std::vector<std::shared_ptr<Weight>>> load(const SourceCallback &source, const CancelWord *cancel = nullptr,
                                                     const LoadProgress &progress = {}) {
-    return load_weights(layout, device, source, cancel, progress);
+    return test::load_weights(layout, device, source, cancel, progress);
   }
   ds_status code_of(const SourceCallback &source) { return load(source).status().code(); }
 };
