@@ -21,6 +21,15 @@ Status out_of_range(const std::string &name, uint64_t offset, uint64_t wanted, u
       .bytes(wanted, there);
 }
 
+Status transfer_failed(const std::string &name, const char *doing, uint64_t offset, uint64_t wanted,
+                       const OsTransfer &transfer) {
+  return fail(DS_E_IO, "file", "%s: %s %llu bytes at offset %llu failed after %llu (system error %d)", name.c_str(),
+              doing, number(wanted), number(offset), number(transfer.done), transfer.os_code)
+      .at(name, offset)
+      .os(transfer.os_code)
+      .bytes(wanted, transfer.done);
+}
+
 class MemorySource final : public Source {
  public:
   MemorySource(const std::string &name, std::span<const uint8_t> bytes) : bytes_(bytes) {
@@ -73,11 +82,7 @@ class FileSource final : public Source {
                   name_.c_str(), number(into.size()), number(offset), number(transfer.done))
           .at(name_, offset)
           .bytes(into.size(), transfer.done);
-    return fail(DS_E_IO, "file", "%s: reading %llu bytes at offset %llu failed after %llu (system error %d)",
-                name_.c_str(), number(into.size()), number(offset), number(transfer.done), transfer.os_code)
-        .at(name_, offset)
-        .os(transfer.os_code)
-        .bytes(into.size(), transfer.done);
+    return transfer_failed(name_, "reading", offset, into.size(), transfer);
   }
   std::span<const uint8_t> view() const override { return view_; }
   void forget(uint64_t offset, uint64_t size) const noexcept override {
@@ -204,11 +209,7 @@ Status AtomicFile::write(uint64_t offset, std::span<const uint8_t> bytes) {
     return fail(DS_E_IO, "file", "%s: written to after it was committed", path_.c_str()).at(path_, offset);
   const OsTransfer transfer = os_write_at(handle_, offset, bytes);
   if (transfer.done == bytes.size()) return {};
-  return fail(DS_E_IO, "file", "%s: writing %llu bytes at offset %llu failed after %llu (system error %d)",
-              path_.c_str(), number(bytes.size()), number(offset), number(transfer.done), transfer.os_code)
-      .at(path_, offset)
-      .os(transfer.os_code)
-      .bytes(bytes.size(), transfer.done);
+  return transfer_failed(path_, "writing", offset, bytes.size(), transfer);
 }
 
 Status AtomicFile::read_at(uint64_t offset, std::span<uint8_t> into) const {
@@ -217,11 +218,7 @@ Status AtomicFile::read_at(uint64_t offset, std::span<uint8_t> into) const {
     return fail(DS_E_IO, "file", "%s: read as unfinished after it was committed", path_.c_str()).at(path_, offset);
   const OsTransfer transfer = os_read_at(handle_, offset, into);
   if (transfer.done == into.size()) return {};
-  return fail(DS_E_IO, "file", "%s: reading %llu bytes at offset %llu failed after %llu (system error %d)",
-              path_.c_str(), number(into.size()), number(offset), number(transfer.done), transfer.os_code)
-      .at(path_, offset)
-      .os(transfer.os_code)
-      .bytes(into.size(), transfer.done);
+  return transfer_failed(path_, "reading", offset, into.size(), transfer);
 }
 
 Status AtomicFile::commit() {
