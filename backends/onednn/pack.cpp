@@ -105,8 +105,7 @@ void put_nibbles(const uint8_t *numbers, bool up, uint64_t lane, uint64_t group,
   std::memcpy(words + group * 64 + lane * 4, &word, 4);
 }
 
-// Bits [shift, shift + width) of 32 bytes as kQ5K (width 1, `step` 4) and kQ6K (2, one call for each four of eight
-// columns) want them: of byte 8g+i to bits width*g of byte i.
+// Bits [shift, shift + width) of bytes 8g+i, for the four groups g of a block's columns: to bits width*g of byte i.
 uint32_t gather_bits(const uint8_t *bytes, int shift, int width) {
   const uint32_t mask = width == 1 ? 0x01010101u : 0x03030303u;
   uint32_t bits = 0;
@@ -228,11 +227,8 @@ float tile_value(const Matrix &m, uint64_t tile, uint64_t lane, uint64_t col) {
   const uint8_t *block = data + kLanes * (b * form.block + (form.head ? b / kHeadBlocks + 1 : 0) * form.head),
                 *words = block + kLanes * 2;
   const uint32_t e = col % kBlock;
-  const auto five = [&] {
-    const int32_t low = words[e / 8 * 64 + lane * 4 + e % 4] >> (e % 8 < 4 ? 0 : 4) & 15;
-    return low | (words[256 + lane * 4 + e % 4] >> (e / 8 + (e % 8 < 4 ? 0 : 4)) & 1) << 4;
-  };
   const auto four = [&] { return words[e / 8 * 64 + lane * 4 + e % 4] >> (e % 8 < 4 ? 0 : 4) & 15; };
+  const auto five = [&] { return four() | (words[256 + lane * 4 + e % 4] >> (e / 8 + (e % 8 < 4 ? 0 : 4)) & 1) << 4; };
   if (m.pack == Pack::kQ5) return f16_to_f32(load16(block + lane * 2)) * static_cast<float>(five() - 16);
   if (m.pack == Pack::kQ6K) {
     const uint8_t high = words[(e % 8 < 4 ? 256 : 320) + lane * 4 + e % 4];
@@ -247,12 +243,10 @@ float tile_value(const Matrix &m, uint64_t tile, uint64_t lane, uint64_t col) {
   }
   if (m.pack == Pack::kQ4Least) {
     words += kLanes * 2;
-    const int32_t level = words[e / 8 * 64 + lane * 4 + e % 4] >> (e % 8 < 4 ? 0 : 4) & 15;
-    return f16_to_f32(load16(block + lane * 2)) * static_cast<float>(level) +
+    return f16_to_f32(load16(block + lane * 2)) * static_cast<float>(four()) +
            f16_to_f32(load16(block + (kLanes + lane) * 2));
   }
-  const int32_t q = m.pack == Pack::kQ8 ? words[e / 4 * 64 + lane * 4 + e % 4] - 128
-                                        : (words[e / 8 * 64 + lane * 4 + e % 4] >> (e % 8 < 4 ? 0 : 4) & 15) - 8;
+  const int32_t q = m.pack == Pack::kQ8 ? words[e / 4 * 64 + lane * 4 + e % 4] - 128 : four() - 8;
   return f16_to_f32(load16(block + lane * 2)) * static_cast<float>(q);
 }
 

@@ -46,11 +46,12 @@ void decode_q4_1(const uint8_t *data, uint64_t cols, float *out) {
 }
 
 // Blocks one after the other, the last one cut.
-void decode_blocks(void (*decode)(const uint8_t *, float *), uint64_t elements, uint64_t bytes, const uint8_t *data,
-                   uint64_t cols, float *out) {
+void decode_blocks(DType dtype, void (*decode)(const uint8_t *, float *), const uint8_t *data, uint64_t cols,
+                   float *out) {
+  const DTypeInfo type = dtype_info(dtype);
   float last[256];
-  for (uint64_t begin = 0; begin < cols; begin += elements, data += bytes) {
-    const bool whole = cols - begin >= elements;
+  for (uint64_t begin = 0; begin < cols; begin += type.block_elements, data += type.block_bytes) {
+    const bool whole = cols - begin >= type.block_elements;
     decode(data, whole ? out + begin : last);
     if (!whole) std::memcpy(out + begin, last, (cols - begin) * sizeof(float));
   }
@@ -132,13 +133,13 @@ void decode_row(DType dtype, const uint8_t *data, uint64_t cols, float *out) {
     case DType::kQ4_1:
       return decode_q4_1(data, cols, out);
     case DType::kQ5_0:
-      return decode_blocks(decode_q5_0, 32, 22, data, cols, out);
+      return decode_blocks(dtype, decode_q5_0, data, cols, out);
     case DType::kQ4_K:
-      return decode_blocks(decode_q4_k, 256, 144, data, cols, out);
+      return decode_blocks(dtype, decode_q4_k, data, cols, out);
     case DType::kQ5_K:
-      return decode_blocks(decode_q5_k, 256, 176, data, cols, out);
+      return decode_blocks(dtype, decode_q5_k, data, cols, out);
     case DType::kQ6_K:
-      return decode_blocks(decode_q6_k, 256, 210, data, cols, out);
+      return decode_blocks(dtype, decode_q6_k, data, cols, out);
     default:
       std::memset(out, 0, cols * sizeof(float));
   }

@@ -45,7 +45,7 @@ void tell_skipped() {
 bool fails(const char *test_case) { return listed(test_case, Kind::kFail); }
 
 double tolerance(DType weights) {
-  const bool blocks = weights >= DType::kQ8_0;  // ids of the block formats
+  const bool blocks = deepseam::dtype_info(weights).block_elements > 1;
   // onednn rounds activations to int8 per 32 columns where weights are blocks.
   if (blocks && !std::strcmp(backend_name(), "onednn")) return 1.2e-2;
   return 3e-6;  // float32, whatever the weights are stored as
