@@ -24,6 +24,9 @@ struct Target {
   bool plain = false;                       // blocks without a search
 };
 
+// Formats that are stored under GGUF's number for them (dtype.def).
+bool is_gguf_block(DType dtype) { return static_cast<uint32_t>(dtype) >= 64; }
+
 Target target_of(const WeightBinding &weight, const PackOptions &options) {
   const TensorInfo &first = *weight.parts[0];
   Target target;
@@ -33,8 +36,7 @@ Target target_of(const WeightBinding &weight, const PackOptions &options) {
   const bool keep = target.dtype == DType::kNone;  // as the source has it
   if (keep) target.dtype = weight.dtype;           // its very blocks, also of formats that only files hold
   const bool merged = options.adapter && options.adapter->changes(weight.spec.role);
-  const bool only_read = weight.is_int4() || static_cast<uint32_t>(weight.dtype) >= 64;  // blocks of GGUF's
-  if (keep && merged && only_read) target.dtype = DType::kQ8_0;
+  if (keep && merged && (weight.is_int4() || is_gguf_block(weight.dtype))) target.dtype = DType::kQ8_0;
   if (target.dtype == DType::kF8E4M3) {
     target.block_rows = keep ? first.scales.block_rows : kFp8Block;
     target.block_cols = keep ? first.scales.block_cols : kFp8Block;
