@@ -58,8 +58,8 @@ class Weight {
   dsb_weight *weight_ = nullptr;
 };
 
-// One packed weight; `progress` is told the bytes of its own sources. DS_E_CANCELLED soon after `cancel` (may be NULL) is
-// set: it is polled between sources and read by the backend.
+// One packed weight; `progress` is told the bytes of its own sources. DS_E_CANCELLED soon after `cancel` (may be NULL)
+// is set: it is polled between sources and read by the backend.
 Result<std::shared_ptr<Weight>> load_weight(const std::shared_ptr<Layout> &layout,
                                             const std::shared_ptr<Device> &device, uint32_t index,
                                             const SourceCallback &source, const CancelWord *cancel,

@@ -34,7 +34,7 @@ struct Models {
   std::filesystem::path root = std::filesystem::temp_directory_path() / "deepseam_ollama_test";
   Models() {
     std::filesystem::remove_all(root);
-    write("blobs/sha256-" + kModel, test::GgufBuilder().text("general.architecture", "deepseek2").file());
+    write("blobs/sha256-" + kModel, test::deepseek2_keys().file());
     write("blobs/sha256-" + kParams, R"({"stop":["User:","Assistant:"],"temperature":0.25})");
     const std::string text = manifest(layer("model", kModel) + "," + layer("params", kParams));
     write("manifests/registry.ollama.ai/library/coder/16b", text);
