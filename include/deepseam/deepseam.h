@@ -135,9 +135,9 @@ DS_API ds_status DS_CALL ds_model_open_start(ds_runtime *runtime, const ds_model
 /* Keys: "architecture", "vocab", "hidden", "layers", "heads", "experts", "experts_per_token", "parameters",
  * "context_length", "context_limit", "fingerprint", "numerics_id", "backend", "weights.bytes", "weights.type",
  * "weights.stored_bytes", "weights.repacked_bytes", "weights.mapped_bytes", "weights.anonymous_bytes",
- * "weights.packed_bytes" (as "bytes.…" of ds_model_plan); "weights.pack_cache": "used", "written" or "not written: …",
- * if the options named a folder and the backend repacks anything; "weights.packed_for": backends and instruction sets
- * that the file brings packed weights for;
+ * "weights.packed_bytes" (as "bytes.…" of ds_model_plan); "weights.pack_cache": "used", "written", "not used: …" or
+ * "not written: …", if the options named a folder and the backend repacks anything; "weights.packed_for": backends and
+ * instruction sets that the file brings packed weights for;
  * "kv.bytes_per_token", "tokens.bos", "tokens.eos", "fim", "chat_template", "load_ms"; "card", if the file has one.
  * With DS_MODEL_NO_WEIGHTS there is no "fingerprint" of a folder, and what a backend decides is there if one was found.
  * "adapters": how many are loaded. Counts since the open: "engine.steps", ".rows", ".step_ns"; with the option

@@ -256,6 +256,7 @@ Status load_all(RuntimeState &runtime, const PlannedModel &model, const OpenOpti
     if (weight) {
       made->packed.bytes += places.places[index].range.bytes;
     } else {
+      if (places.places[index].in_folder) folder.refuse();
       const auto tell = [&](uint64_t done, uint64_t) {
         watch.tell(Stage::kLoad, before + done, layout.source_bytes());
       };

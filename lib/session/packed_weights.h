@@ -75,8 +75,10 @@ class PackedFolder {
   // Writes only if there is a folder and not every weight was found.
   PackedFolder(const PackedPlaces &places, const PackedHost &host);
   Status add(uint32_t index, const runtime::Weight &weight);  // fails with DS_E_CANCELLED alone
+  void refuse();                                              // a weight that lay there was not taken
   void finish();
-  // "used", "written" or "not written: …"; empty without a folder.
+  // "used", "written" (by this open or by another that was first), "not used: …" or "not written: …"; empty without a
+  // folder.
   const std::string &outcome() const { return outcome_; }
 
  private:

@@ -52,12 +52,17 @@ std::string pack_for(const Rig &rig, const std::string &from, const std::string 
   return to;
 }
 
+// Closes the file again: on Windows one that is open cannot be replaced.
+std::vector<DsmHint> hints_of(const std::string &path) {
+  return must(open_dsm(must(open_file(path, MapMode::kNever)))).hints;
+}
+
 // A file of hints alone, with the keys of `like` and eight bytes each.
 void write_short_hints(const std::string &like, const std::string &to) {
-  const DsmFile file = must(open_dsm(must(open_file(like, MapMode::kNever))));
+  const std::vector<DsmHint> hints = hints_of(like);
   DsmWriter writer = must(DsmWriter::create(to));
   const uint8_t bytes[8] = {};
-  for (const DsmHint &hint : file.hints) DS_REQUIRE_OK(writer.add_hint(hint.backend, hint.layout, hint.isa, bytes));
+  for (const DsmHint &hint : hints) DS_REQUIRE_OK(writer.add_hint(hint.backend, hint.layout, hint.isa, bytes));
   DS_REQUIRE_OK(writer.finish({}, {}, ""));
 }
 
@@ -97,8 +102,7 @@ TEST_CASE("hints for another instruction set or of another backend are left alon
     CHECK(packed_bytes(rig.open(options_of(packed))) > 0);
   }
   Rig rig({}, onednn_root());
-  if (must(open_dsm(must(open_file(pack_for(rig, plain, folder / "y.dsm"), MapMode::kNever)))).hints[0].isa !=
-      "generic") {
+  if (hints_of(pack_for(rig, plain, folder / "y.dsm"))[0].isa != "generic") {
     const auto model = rig.open(options_of(packed));
     CHECK(packed_bytes(model) == 0);
     CHECK(logits(model) == logits(rig.open(options_of(plain))));
@@ -140,10 +144,10 @@ TEST_CASE("a damaged or cut file of the folder is written anew") {
     CHECK(logits(model) == expected);
     CHECK(TemporaryFolder::read(file) == whole);
   }
-  const DsmFile hints = must(open_dsm(must(open_file(file, MapMode::kNever))));
   write_short_hints(file, file);
   const auto model = rig.open(options_of(path, folder.path()));
   CHECK(packed_bytes(model) == 0);
+  CHECK(outcome(model).starts_with("not used: "));
   CHECK(logits(model) == expected);
   CHECK(logits(rig.open(options_of(path, folder.path(), MapMode::kNever))) == expected);
 }
