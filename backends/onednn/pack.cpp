@@ -5,15 +5,13 @@
 #include <cstring>
 #include <vector>
 
+#include "pack_blocks.h"
 #include "sdk/half.h"
-#include "sdk/k_blocks.h"
 
 namespace deepseam::onednn {
 namespace {
 
 using sdk::StoredTensor;
-
-constexpr uint64_t kQ8Bytes = 34, kQ4Bytes = 18;
 
 uint16_t load16(const uint8_t *from) {
   uint16_t bits;
@@ -22,11 +20,6 @@ uint16_t load16(const uint8_t *from) {
 }
 
 uint32_t element_bytes(Pack pack) { return pack == Pack::kF32 ? 4 : pack == Pack::kF8 ? 1 : 2; }
-
-Status not_finite(const char *role, uint64_t row, uint64_t col) {
-  return fail(DS_E_MODEL, "onednn", "weight %s holds a number that is not finite at row %llu, column %llu", role,
-              static_cast<unsigned long long>(row), static_cast<unsigned long long>(col));
-}
 
 bool finite(Pack pack, const uint8_t *at) {
   switch (pack) {
@@ -72,130 +65,6 @@ Status f8_scales(const StoredTensor &s, uint64_t index, uint64_t tile, const cha
   for (uint64_t group = 0; group < blocks(s.cols); ++group) {
     out[group] = scales ? scales[group * kBlock / s.scale_block_cols] : 1.0f;
     if (!std::isfinite(out[group])) return not_finite(role, tile * kLanes, group * kBlock);
-  }
-  return {};
-}
-
-// One block of 32 columns of one lane. `at` is the tile's block: scales, then words of kLanes x 4 bytes.
-void put_q8(const uint8_t *block, uint64_t lane, uint8_t *at) {
-  std::memcpy(at + lane * 2, block, 2);
-  uint8_t *words = at + kLanes * 2;
-  for (uint32_t e = 0; e < kBlock; ++e) words[(e / 4) * 64 + lane * 4 + e % 4] = block[2 + e] ^ 0x80;
-}
-
-// `halves`: binary16 numbers in front of the nibbles, 1 or 2.
-void put_q4(const uint8_t *block, uint64_t halves, uint64_t lane, uint8_t *at) {
-  for (uint64_t i = 0; i < halves; ++i) std::memcpy(at + (i * kLanes + lane) * 2, block + 2 * i, 2);
-  uint8_t *words = at + kLanes * 2 * halves;
-  block += 2 * halves;
-  const auto nibble = [&](uint32_t e) { return e < 16 ? block[e] & 15 : block[e - 16] >> 4; };
-  for (uint32_t group = 0; group < 4; ++group)
-    for (uint32_t i = 0; i < 4; ++i)
-      words[group * 64 + lane * 4 + i] = static_cast<uint8_t>(nibble(8 * group + i) | nibble(8 * group + 4 + i) << 4);
-}
-
-// Eight columns of a lane to one word of nibbles: the first four below, the others above. `up`: their nibbles are the
-// upper ones of the bytes.
-void put_nibbles(const uint8_t *numbers, bool up, uint64_t lane, uint64_t group, uint8_t *words) {
-  uint32_t first, second;
-  std::memcpy(&first, numbers, 4);
-  std::memcpy(&second, numbers + 4, 4);
-  const uint32_t word =
-      up ? (first >> 4 & 0x0f0f0f0fu) | (second & 0xf0f0f0f0u) : (first & 0x0f0f0f0fu) | (second & 0x0f0f0f0fu) << 4;
-  std::memcpy(words + group * 64 + lane * 4, &word, 4);
-}
-
-// Bits [shift, shift + width) of bytes 8g+i, for the four groups g of a block's columns: to bits width*g of byte i.
-uint32_t gather_bits(const uint8_t *bytes, int shift, int width) {
-  const uint32_t mask = width == 1 ? 0x01010101u : 0x03030303u;
-  uint32_t bits = 0;
-  for (int group = 0; group < 4; ++group) {
-    uint32_t four;
-    std::memcpy(&four, bytes + 8 * group, 4);
-    bits |= (four >> shift & mask) << (width * group);
-  }
-  return bits;
-}
-
-void put_q5(const uint8_t *block, uint64_t lane, uint8_t *at) {
-  std::memcpy(at + lane * 2, block, 2);
-  at += kLanes * 2;
-  for (uint64_t group = 0; group < 4; ++group) put_nibbles(block + 6 + group % 2 * 8, group >= 2, lane, group, at);
-  uint32_t high, swapped;  // bit 8g+4h+i goes to 8i+4h+g: two fields of two bits of its number change places
-  std::memcpy(&high, block + 2, 4);
-  swapped = (high >> 7 ^ high) & 0x00aa00aau;
-  high ^= swapped ^ swapped << 7;
-  swapped = (high >> 14 ^ high) & 0x0000ccccu;
-  high ^= swapped ^ swapped << 14;
-  std::memcpy(at + 256 + lane * 4, &high, 4);
-}
-
-// Up to 256 columns of one lane, `n` blocks. `at`: the head of the tile's blocks.
-void put_k(Pack pack, const uint8_t *block, uint64_t n, uint64_t lane, uint8_t *at) {
-  const BlockForm form = block_form(pack);
-  const bool six = pack == Pack::kQ6K;
-  std::memcpy(at + lane * 2, block + (six ? 208 : 0), 2);
-  if (!six) std::memcpy(at + kLanes * 2 + lane * 2, block + 2, 2);
-  at += kLanes * form.head;
-  for (uint64_t b = 0; b < n; ++b, at += kLanes * form.block) {
-    const GroupScale by =
-        six ? GroupScale{block[192 + 2 * b], block[193 + 2 * b]} : q4_k_group(block + 4, static_cast<int>(b));
-    at[lane] = by.scale;
-    at[kLanes + lane] = by.minimum;
-    uint8_t *words = at + kLanes * 2;
-    const uint8_t *numbers =
-        six ? block + b / 4 * 64 + b % 2 * 32 : block + (pack == Pack::kQ5K ? 48 : 16) + b / 2 * 32;
-    const bool up = six ? b % 4 >= 2 : b % 2 == 1;
-    for (uint64_t group = 0; group < 4; ++group) put_nibbles(numbers + 8 * group, up, lane, group, words);
-    if (pack == Pack::kQ4K) continue;
-    const uint8_t *high = six ? block + 128 + b / 4 * 32 : block + 16;
-    const int shift = static_cast<int>(six ? b % 4 * 2 : b), width = six ? 2 : 1;
-    const uint32_t first = gather_bits(high, shift, width), second = gather_bits(high + 4, shift, width);
-    const uint32_t low = six ? first : first | second << 4;
-    std::memcpy(words + 256 + lane * 4, &low, 4);
-    if (six) std::memcpy(words + 320 + lane * 4, &second, 4);
-  }
-}
-
-Status k_tile(const StoredTensor &s, uint64_t index, Pack pack, uint64_t tile, const char *role, uint8_t *out) {
-  const uint64_t stored = dtype_info(s.dtype).block_bytes, first = tile * kLanes;
-  const BlockForm form = block_form(pack);
-  const uint64_t step = kLanes * (form.head + kHeadBlocks * form.block);
-  const uint64_t d = pack == Pack::kQ6K ? 208 : 0, dmin = pack == Pack::kQ6K ? 208 : 2;
-  const uint8_t zeros[256] = {};
-  for (uint64_t lane = 0; lane < kLanes; ++lane) {
-    const uint8_t *row = first + lane < s.rows ? s.row_data(index, first + lane) : nullptr;
-    for (uint64_t b = 0; b < blocks(s.cols); b += kHeadBlocks) {
-      const uint8_t *block = row ? row + b / kHeadBlocks * stored : zeros;
-      if (!finite(Pack::kF16, block + d) || !finite(Pack::kF16, block + dmin))
-        return not_finite(role, first + lane, b * kBlock);
-      put_k(pack, block, std::min(kHeadBlocks, blocks(s.cols) - b), lane, out + b / kHeadBlocks * step);
-    }
-  }
-  return {};
-}
-
-Status block_tile(const StoredTensor &s, uint64_t index, Pack pack, uint64_t tile, const char *role, uint8_t *out) {
-  const bool q8 = pack == Pack::kQ8;
-  const uint64_t halves = pack == Pack::kQ4Least ? 2 : 1;
-  const uint64_t stored = dtype_info(s.dtype).block_bytes, block_bytes = tile_bytes(pack, kBlock),
-                 first = tile * kLanes;
-  uint8_t zeros[kQ8Bytes] = {};  // a block of zeros in each form
-  if (pack == Pack::kQ4) std::memset(zeros + 2, 0x88, kQ4Bytes - 2);
-  for (uint64_t lane = 0; lane < kLanes; ++lane) {
-    const uint8_t *row = first + lane < s.rows ? s.row_data(index, first + lane) : nullptr;
-    for (uint64_t b = 0; b < blocks(s.cols); ++b) {
-      const uint8_t *block = row ? row + b * stored : zeros;
-      if (!finite(Pack::kF16, block) || (halves == 2 && !finite(Pack::kF16, block + 2)))
-        return not_finite(role, first + lane, b * kBlock);
-      uint8_t *at = out + b * block_bytes;
-      if (q8)
-        put_q8(block, lane, at);
-      else if (pack == Pack::kQ5)
-        put_q5(block, lane, at);
-      else
-        put_q4(block, halves, lane, at);
-    }
   }
   return {};
 }
@@ -298,7 +167,7 @@ Status pack_tiles(const StoredTensor &from, uint64_t index, Pack pack, uint64_t 
   for (uint64_t tile = first; tile < first + count; ++tile) {
     uint8_t *out = memory + tile * bytes;
     if (quantised(pack)) {
-      DS_TRY((block_form(pack).head ? k_tile : block_tile)(from, index, pack, tile, role, out));
+      DS_TRY(pack_block_tile(from, index, pack, tile, role, out));
       continue;
     }
     DS_TRY(plain_tile(from, index, pack, tile, role, out));

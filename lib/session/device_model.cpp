@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/parallel_read.h"
 #include "format/tensor_read.h"
 #include "model/weight_rows.h"
 #include "runtime/registry.h"
@@ -14,6 +15,40 @@
 namespace deepseam::session {
 namespace {
 
+// Memory that weights are read into or made in. It stays from one weight to the next: pages taken from the system anew
+// are zeroed before they are filled. Lives on the loading thread.
+class Staging {
+ public:
+  explicit Staging(const Allocator &allocator) : allocator_(allocator) {}
+  // At least `size` bytes: the smallest spare buffer that holds them, else a new one in place of all.
+  Result<Buffer> take(uint64_t size) {
+    const auto fits = std::ranges::find_if(spare_, [&](const Buffer &each) { return each.size() >= size; });
+    if (fits == spare_.end()) {
+      spare_.clear();
+      return Buffer::make(allocator_, size, MemoryTag::kStaging);
+    }
+    Buffer buffer = std::move(*fits);
+    spare_.erase(fits);
+    return buffer;
+  }
+  void give(Buffer buffer) {
+    const auto larger = std::ranges::find_if(spare_, [&](const Buffer &each) { return each.size() > buffer.size(); });
+    spare_.insert(larger, std::move(buffer));
+  }
+
+ private:
+  Allocator allocator_;
+  std::vector<Buffer> spare_;  // small to large
+};
+
+// What loading a weight's sources takes beside its files.
+struct Loading {
+  const ModelFiles &files;
+  TaskRunner &runner;
+  const CancelWord *cancel;
+  std::shared_ptr<Staging> staging;
+};
+
 // What a weight's parts point into. Mapped pages that a backend has copied from, or that a closed model no longer
 // reads, leave memory with it: otherwise a packed model would count twice.
 struct Kept {
@@ -21,12 +56,20 @@ struct Kept {
     std::shared_ptr<Source> source;
     ByteRange range;
   };
-  Kept() = default;
+  explicit Kept(std::shared_ptr<Staging> from) : staging(std::move(from)) {}
   Kept(const Kept &) = delete;
   Kept &operator=(const Kept &) = delete;
   ~Kept() {
     for (const Viewed &viewed : views) viewed.source->forget(viewed.range.offset, viewed.range.bytes);
+    for (Buffer &buffer : buffers) staging->give(std::move(buffer));
   }
+  // Memory for `size` bytes, as long as this lives.
+  Result<std::span<uint8_t>> make(uint64_t size) {
+    DS_TRY_VALUE(Buffer buffer, staging->take(size));
+    buffers.push_back(std::move(buffer));
+    return std::span<uint8_t>(buffers.back().data(), size);
+  }
+  std::shared_ptr<Staging> staging;
   std::vector<Viewed> views;
   std::vector<Buffer> buffers;
   std::vector<std::vector<float>> scales;
@@ -44,22 +87,22 @@ uint32_t element_alignment(DType dtype) {
   }
 }
 
-Status take_part(const ModelFiles &files, const TensorInfo &part, const Allocator &allocator, Kept *kept,
-                 runtime::WeightSource *source) {
+Status take_part(const Loading &loading, const TensorInfo &part, Kept *kept, runtime::WeightSource *source) {
+  const TensorDirectory &tensors = loading.files.tensors;
+  const std::shared_ptr<Source> &file = tensors.sources[part.range.source];
   runtime::WeightSource::Part out;
-  out.data = view_range(files.tensors, part.range);
+  out.data = view_range(tensors, part.range);
   const bool aligned = reinterpret_cast<uintptr_t>(out.data.data()) % element_alignment(part.dtype) == 0;
   if (out.data.size() != part.range.bytes || !aligned) {
-    DS_TRY_VALUE(Buffer buffer, Buffer::make(allocator, part.range.bytes, MemoryTag::kStaging));
-    DS_TRY(read_range(files.tensors, part.range, 0, {buffer.data(), buffer.size()}));
-    out.data = {buffer.data(), buffer.size()};
-    kept->buffers.push_back(std::move(buffer));
+    DS_TRY_VALUE(const std::span<uint8_t> bytes, kept->make(part.range.bytes));
+    DS_TRY(parallel_read(*file, part.range.offset, bytes, loading.runner, loading.cancel));
+    out.data = bytes;
     source->lasting = false;
   } else {
-    kept->views.push_back({files.tensors.sources[part.range.source], part.range});
+    kept->views.push_back({file, part.range});
   }
   if (part.has_scales) {
-    DS_TRY_VALUE(std::vector<float> scales, read_scales(files.tensors, part));
+    DS_TRY_VALUE(std::vector<float> scales, read_scales(tensors, part));
     source->scale_block_rows = part.scales.block_rows;
     source->scale_block_cols = part.scales.block_cols;
     kept->scales.push_back(std::move(scales));
@@ -92,28 +135,28 @@ struct Remake {
   }
 };
 
-Status remake(const ModelFiles &files, const model::WeightBinding &binding, TaskRunner &runner,
-              const CancelWord *cancel, const Allocator &allocator, Kept *kept, runtime::WeightSource *source) {
+Status remake(const Loading &loading, const model::WeightBinding &binding, Kept *kept, runtime::WeightSource *source) {
   constexpr uint64_t kPieceElements = 1u << 18;
   const uint64_t cols = binding.spec.shape.back();
-  DS_TRY_VALUE(Buffer buffer, Buffer::make(allocator, binding.compute_bytes(), MemoryTag::kStaging));
+  DS_TRY_VALUE(const std::span<uint8_t> made, kept->make(binding.compute_bytes()));
   // Whole heads or matrices where they are small, so that an absorbed one is not read twice.
   uint64_t per_piece = std::max<uint64_t>(1, kPieceElements / std::max<uint64_t>(cols, 1));
   // Packed integers are read in strips across their rows: wide ones, and of an expert all.
   if (binding.is_int4()) per_piece = binding.parts.size() > 1 ? binding.parts[0]->rows() : 8 * per_piece;
   if (binding.absorbed) per_piece = binding.rows() / std::max<uint64_t>(1, binding.parts[0]->rows() / cols);
-  Remake work{files, binding, cancel, buffer.data(), row_bytes(binding.compute(), cols), per_piece, {}, {}};
-  runner.run(static_cast<uint32_t>((binding.rows() + per_piece - 1) / per_piece), Remake::run, &work);
+  Remake work{
+      loading.files, binding, loading.cancel, made.data(), row_bytes(binding.compute(), cols), per_piece, {}, {}};
+  loading.runner.run(static_cast<uint32_t>((binding.rows() + per_piece - 1) / per_piece), Remake::run, &work);
   DS_TRY(std::move(work.failure));
   for (const TensorInfo *part : binding.parts) {  // read once and not again
-    files.tensors.sources[part->range.source]->forget(part->range.offset, part->range.bytes);
+    const auto &sources = loading.files.tensors.sources;
+    sources[part->range.source]->forget(part->range.offset, part->range.bytes);
     if (!part->int4) continue;
     const ByteRange &scales = part->int4->scales;
-    files.tensors.sources[scales.source]->forget(scales.offset, scales.bytes);
+    sources[scales.source]->forget(scales.offset, scales.bytes);
   }
   source->lasting = false;
-  source->parts.push_back({{buffer.data(), buffer.size()}, {}});
-  kept->buffers.push_back(std::move(buffer));
+  source->parts.push_back({made, {}});
   return {};
 }
 
@@ -121,19 +164,20 @@ Status remake(const ModelFiles &files, const model::WeightBinding &binding, Task
 
 runtime::SourceCallback weight_source(const ModelFiles &files, const model::WeightMap &weights, TaskRunner &runner,
                                       const CancelWord *cancel, Allocator allocator) {
-  return [&files, &weights, &runner, cancel, allocator](const graph::Tensor &tensor) -> Result<runtime::WeightSource> {
+  const Loading loading{files, runner, cancel, std::make_shared<Staging>(allocator)};
+  return [loading, &weights](const graph::Tensor &tensor) -> Result<runtime::WeightSource> {
     const model::WeightBinding *binding = weights.find(tensor.name);
     if (!binding)
       return fail(DS_E_INTERNAL, "session", "the graph asks for weight %s, which nothing is bound to",
                   tensor.name.c_str());
     runtime::WeightSource source;
     source.lasting = true;
-    auto kept = std::make_shared<Kept>();
+    auto kept = std::make_shared<Kept>(loading.staging);
     kept->scales.reserve(binding->parts.size());  // spans into it stay valid
     if (binding->is_remade())
-      DS_TRY(remake(files, *binding, runner, cancel, allocator, kept.get(), &source));
+      DS_TRY(remake(loading, *binding, kept.get(), &source));
     else
-      for (const TensorInfo *part : binding->parts) DS_TRY(take_part(files, *part, allocator, kept.get(), &source));
+      for (const TensorInfo *part : binding->parts) DS_TRY(take_part(loading, *part, kept.get(), &source));
     source.keep = std::move(kept);
     return source;
   };

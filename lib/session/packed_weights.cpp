@@ -2,19 +2,19 @@
 #include "session/packed_weights.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
 #include <string_view>
 #include <unordered_map>
 
 #include "base/hash.h"
+#include "base/parallel_read.h"
 
 namespace deepseam::session {
 namespace {
 
 // Raised when what the library makes of a file's numbers before a backend gets them changes.
 constexpr uint64_t kSourcesVersion = 1;
-constexpr uint64_t kPiece = uint64_t{8} << 20;  // read or written between two looks at the cancel word
+constexpr uint64_t kPiece = uint64_t{8} << 20;  // written between two looks at the cancel word
 
 void add(Hasher *hasher, uint64_t number) { hasher->add({reinterpret_cast<const uint8_t *>(&number), sizeof number}); }
 void add(Hasher *hasher, std::string_view text) {
@@ -91,21 +91,6 @@ struct KeptView {
   ~KeptView() { source->forget(range.offset, range.bytes); }
 };
 
-struct Reading {
-  const PackedPlace &place;
-  const CancelWord *cancel;
-  uint8_t *into;
-  std::atomic<bool> failed{false};
-
-  static void run(void *user, uint32_t piece) {
-    auto *self = static_cast<Reading *>(user);
-    const uint64_t begin = piece * kPiece, size = std::min(kPiece, self->place.range.bytes - begin);
-    if (is_cancelled(self->cancel) || self->failed) return;
-    if (!self->place.source->read_at(self->place.range.offset + begin, {self->into + begin, size}).ok())
-      self->failed = true;
-  }
-};
-
 // Bytes that stay as long as `keep`: the view of a mapped file, or a copy.
 Result<std::span<const uint8_t>> bytes_of(const PackedPlace &place, const PackedHost &host,
                                           std::shared_ptr<const void> *keep) {
@@ -115,13 +100,7 @@ Result<std::span<const uint8_t>> bytes_of(const PackedPlace &place, const Packed
   }
   DS_TRY_VALUE(Buffer made, Buffer::make(host.allocator, place.range.bytes, MemoryTag::kWeights));
   auto buffer = std::make_shared<Buffer>(std::move(made));
-  Reading reading{place, host.cancel, buffer->data()};
-  host.runner->run(static_cast<uint32_t>((place.range.bytes + kPiece - 1) / kPiece), Reading::run, &reading);
-  if (is_cancelled(host.cancel)) return Status(DS_E_CANCELLED);
-  if (reading.failed)
-    return fail(DS_E_IO, "session", "%s: %llu bytes at offset %llu cannot be read", place.source->name().c_str(),
-                static_cast<unsigned long long>(place.range.bytes),
-                static_cast<unsigned long long>(place.range.offset));
+  DS_TRY(parallel_read(*place.source, place.range.offset, {buffer->data(), buffer->size()}, *host.runner, host.cancel));
   *keep = buffer;
   return std::span<const uint8_t>(buffer->data(), buffer->size());
 }
