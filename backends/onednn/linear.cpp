@@ -1,10 +1,14 @@
 // linear and lm_head: one packed matrix, an optional bias, low-rank deltas per row.
+#include <algorithm>
 #include <cmath>
 
 #include "ops.h"
 
 namespace deepseam::onednn {
 namespace {
+
+// What a task of pack_whole reads at once: it is packed before it leaves the second-level cache.
+constexpr uint64_t kPieceBytes = uint64_t{192} << 10;
 
 Matrix plan_matrix(const sdk::PlanNode &plan, size_t input) {
   const graph::Tensor &w = plan.input(input);
@@ -47,6 +51,7 @@ sdk::WeightUse use_packed(const sdk::PlanNode &plan, size_t input) {
   const uint64_t matrices = w.shape.size() == 3 ? static_cast<uint64_t>(w.shape[0]) : 1;
   use.form = form_of(m.pack);
   use.bytes = matrices * packed_bytes(m.pack, m.rows, m.cols);
+  use.pulls = true;
   return use;
 }
 
@@ -55,13 +60,22 @@ Status pack_whole(sdk::PackJob &job) {
   const Pack pack = static_cast<Pack>(job.use.form);
   const uint64_t bytes = packed_bytes(pack, from.rows, from.cols), n_tiles = tiles(from.rows);
   const char *role = job.plan.graph.tensors[job.use.slices[0].tensor].name.c_str();
+  const uint64_t per_task = std::clamp<uint64_t>(kPieceBytes / (kLanes * from.row_bytes), 1, 8);
+  const uint64_t chunks = (n_tiles + per_task - 1) / per_task;
   std::vector<Status> failures(job.tasks.width());
-  constexpr uint64_t kChunk = 8;
-  const uint64_t chunks = (n_tiles + kChunk - 1) / kChunk;
+  std::vector<std::vector<uint8_t>> buffers(job.tasks.width());
+  const auto pack_piece = [&](uint64_t matrix, uint64_t tile, std::vector<uint8_t> *buffer) -> Status {
+    const uint64_t count = std::min(per_task, n_tiles - tile), row = tile * kLanes;
+    uint8_t *out = job.out + matrix * bytes;
+    if (tile == 0) clear_padding(pack, from.rows, from.cols, out);
+    if (!from.read) return pack_tiles(from, matrix, pack, tile, count, role, out);
+    DS_TRY_VALUE(const sdk::StoredTensor rows,
+                 from.pull(matrix, row, std::min(count * kLanes, from.rows - row), buffer));
+    return pack_tiles(rows, 0, pack, tile, count, role, out);
+  };
   for_chunks(job.tasks, from.n_matrices * chunks, [&](uint32_t worker, uint64_t chunk) {
-    const uint64_t matrix = chunk / chunks, tile = chunk % chunks * kChunk;
-    Status status =
-        pack_tiles(from, matrix, pack, tile, std::min(kChunk, n_tiles - tile), role, job.out + matrix * bytes);
+    if (!failures[worker].ok()) return;
+    Status status = pack_piece(chunk / chunks, chunk % chunks * per_task, &buffers[worker]);
     if (!status.ok()) failures[worker] = std::move(status);
   });
   for (Status &failure : failures) DS_TRY(std::move(failure));

@@ -119,6 +119,11 @@ float tile_value(const Matrix &m, uint64_t tile, uint64_t lane, uint64_t col) {
   return f16_to_f32(load16(block + lane * 2)) * static_cast<float>(q);
 }
 
+// Tiles, and kF8's scales behind them.
+uint64_t used_bytes(Pack pack, uint64_t rows, uint64_t cols) {
+  return tiles(rows) * (tile_bytes(pack, cols) + (pack == Pack::kF8 ? blocks(cols) * sizeof(float) : 0));
+}
+
 }  // namespace
 
 Pack float_pack_of(DType dtype) {
@@ -148,10 +153,11 @@ Pack pack_of(DType dtype) {
   }
 }
 
-uint64_t packed_bytes(Pack pack, uint64_t rows, uint64_t cols) {
-  uint64_t bytes = tiles(rows) * tile_bytes(pack, cols);
-  if (pack == Pack::kF8) bytes += tiles(rows) * blocks(cols) * sizeof(float);
-  return (bytes + 63) / 64 * 64;
+uint64_t packed_bytes(Pack pack, uint64_t rows, uint64_t cols) { return (used_bytes(pack, rows, cols) + 63) / 64 * 64; }
+
+void clear_padding(Pack pack, uint64_t rows, uint64_t cols, uint8_t *memory) {
+  const uint64_t used = used_bytes(pack, rows, cols);
+  std::memset(memory + used, 0, packed_bytes(pack, rows, cols) - used);
 }
 
 Matrix matrix_at(Pack pack, uint64_t rows, uint64_t cols, const uint8_t *memory) {
@@ -181,6 +187,7 @@ Status pack_rows(const StoredTensor &from, uint64_t first, uint64_t n_rows, bool
   const uint64_t out_rows = transpose ? from.cols : n_rows, out_cols = transpose ? n_rows : from.cols;
   const uint64_t bytes = tile_bytes(pack, out_cols), size = element_bytes(pack);
   std::memset(memory, 0, tiles(out_rows) * bytes);
+  clear_padding(pack, out_rows, out_cols, memory);
   std::vector<float> values(from.cols);
   for (uint64_t row = 0; row < n_rows; ++row) {
     from.decode(0, first + row, values.data());

@@ -14,6 +14,8 @@ namespace deepseam::onednn {
 // The form a whole stored matrix is packed in, and the memory it takes (a multiple of 64; kF8's scales come behind).
 Pack pack_of(DType dtype);
 uint64_t packed_bytes(Pack pack, uint64_t rows, uint64_t cols);
+// Zeros what is behind the last byte in use: packed memory is exported whole, and never with what lay there before.
+void clear_padding(Pack pack, uint64_t rows, uint64_t cols, uint8_t *memory);
 // Points a Matrix at packed memory.
 Matrix matrix_at(Pack pack, uint64_t rows, uint64_t cols, const uint8_t *memory);
 

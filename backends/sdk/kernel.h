@@ -57,6 +57,7 @@ struct WeightUse {
   std::vector<dsb_weight_slice> slices;
   uint64_t bytes = 0;  // of a packed form
   uint32_t alignment = 64;
+  bool pulls = false;  // pack() asks whether a source has `read`
 };
 
 // A weight that is there. `stored` is for kAsStored, `packed` for other forms.

@@ -2,6 +2,7 @@
 //
 // Exported bytes of a kAsStored weight: StoredHeader, then the data of all parts and the scales of all parts, each
 // section at a multiple of 64. Of a packed weight: its bytes.
+#include <cstddef>
 #include <cstring>
 
 #include "base/checked.h"
@@ -10,8 +11,9 @@
 namespace deepseam::sdk {
 namespace {
 
-constexpr uint64_t kChunk = uint64_t{4} << 20;  // copied between two looks at the cancel word
-constexpr uint32_t kMagic = 0x31535344;         // "DSS1"
+constexpr uint64_t kChunk = uint64_t{4} << 20;                      // copied between two looks at the cancel word
+constexpr uint32_t kMagic = 0x31535344;                             // "DSS1"
+constexpr size_t kFirstSource = offsetof(dsb_weight_source, read);  // hosts of the first version know no more
 
 struct StoredHeader {
   uint32_t magic = kMagic;
@@ -103,18 +105,17 @@ Result<LoadedWeight *> load_weight(const Layout &layout, Device &device, uint32_
   if (request.n_sources != use.slices.size() || !request.sources)
     return fail(DS_E_ARGUMENT, "backend", "weight %u: %u sources, expected %zu", index, request.n_sources,
                 use.slices.size());
-  if (request.source_stride < sizeof(dsb_weight_source))
+  if (request.source_stride < kFirstSource)
     return fail(DS_E_ARGUMENT, "backend", "weight %u: sources with a stride of %u bytes, expected at least %zu", index,
-                request.source_stride, sizeof(dsb_weight_source));
+                request.source_stride, kFirstSource);
   std::vector<StoredTensor> sources;
   bool lasting = true;
   for (uint32_t i = 0; i < request.n_sources; ++i) {
-    const auto source = element(request.sources, request.source_stride, i);
     const graph::Tensor &tensor = layout.graph.tensors[use.slices[i].tensor];
-    if (source.struct_size < sizeof source)
-      return fail(DS_E_STRUCT, "backend", "weight %s: source.struct_size is %u, expected at least %zu",
-                  tensor.name.c_str(), source.struct_size, sizeof source);
-    DS_TRY_VALUE(StoredTensor view, view_of(source, tensor.dtype, tensor.shape, tensor.name.c_str()));
+    const auto *given = reinterpret_cast<const uint8_t *>(request.sources) + uint64_t{i} * request.source_stride;
+    DS_TRY_VALUE(const dsb_weight_source source,
+                 take_struct(reinterpret_cast<const dsb_weight_source *>(given), tensor.name.c_str(), kFirstSource));
+    DS_TRY_VALUE(StoredTensor view, view_of(source, tensor.dtype, tensor.shape, tensor.name.c_str(), use.pulls));
     DS_TRY(check_parts(view, tensor.name.c_str()));
     lasting = lasting && (source.flags & DSB_SOURCE_LASTING);
     sources.push_back(std::move(view));

@@ -48,7 +48,7 @@ ds_status DS_CALL layout_weight(dsb_layout *handle, uint32_t index, dsb_packed_w
                   layout.weights.size());
     const PlannedWeight &planned = layout.weights[index];
     dsb_packed_weight filled{};
-    filled.flags = planned.use.form == kAsStored ? DSB_WEIGHT_MAPPABLE : 0;
+    filled.flags = planned.use.form == kAsStored ? DSB_WEIGHT_MAPPABLE : planned.use.pulls ? DSB_WEIGHT_PULLED : 0;
     filled.n_slices = static_cast<uint32_t>(planned.use.slices.size());
     filled.slice_stride = sizeof(dsb_weight_slice);
     filled.slices = planned.use.slices.data();

@@ -80,7 +80,9 @@ Status take_parts(const dsb_weight_source &source, const char *role, StoredTenso
   for (uint32_t i = 0; i < source.n_parts; ++i) {
     dsb_weight_part part{};
     std::memcpy(&part, reinterpret_cast<const uint8_t *>(source.parts) + uint64_t{i} * source.part_stride, sizeof part);
-    if (!part.data) return fail(DS_E_ARGUMENT, "backend", "weight %s: part %u has no data", role, i);
+    if (!part.data && !tensor->read) return fail(DS_E_ARGUMENT, "backend", "weight %s: part %u has no data", role, i);
+    if (part.scales && tensor->read)
+      return fail(DS_E_ARGUMENT, "backend", "weight %s: part %u has scales and is to be read, expected one", role, i);
     if (part.bytes != tensor->part_bytes()) return wrong(role, "bytes of a part", part.bytes, tensor->part_bytes());
     DS_TRY(check_scales(source, *tensor, part, role));
     tensor->parts[i] = {static_cast<const uint8_t *>(part.data), part.scales};
@@ -92,7 +94,24 @@ Status take_parts(const dsb_weight_source &source, const char *role, StoredTenso
 
 const uint8_t *StoredTensor::row_data(uint64_t matrix, uint64_t row) const {
   if (parts.size() > 1) return parts[matrix].data + row * row_bytes;
-  return parts[0].data + (matrix * rows + row) * row_bytes;
+  return parts[0].data + (matrix * rows + row - first_row) * row_bytes;
+}
+
+Result<StoredTensor> StoredTensor::pull(uint64_t matrix, uint64_t first, uint64_t n,
+                                        std::vector<uint8_t> *buffer) const {
+  const bool own_part = parts.size() > 1;
+  buffer->resize(n * row_bytes);
+  const ds_status code = read(read_user, own_part ? static_cast<uint32_t>(matrix) : 0,
+                              ((own_part ? 0 : matrix * rows) + first) * row_bytes, buffer->data(), buffer->size());
+  if (code != DS_OK)
+    return fail(code, "backend", "%llu rows from row %llu cannot be read", static_cast<unsigned long long>(n),
+                static_cast<unsigned long long>(first));
+  StoredTensor given = *this;
+  given.n_matrices = 1;
+  given.read = nullptr;
+  given.first_row = first;
+  given.parts = {{buffer->data(), nullptr}};
+  return given;
 }
 
 const float *StoredTensor::row_scales(uint64_t matrix, uint64_t row) const {
@@ -146,7 +165,7 @@ void decode_row(DType dtype, const uint8_t *data, uint64_t cols, float *out) {
 }
 
 Result<StoredTensor> view_of(const dsb_weight_source &source, DType dtype, const std::vector<int64_t> &shape,
-                             const char *role) {
+                             const char *role, bool pulled) {
   if (source.dtype != static_cast<uint32_t>(dtype)) return wrong(role, "dtype", source.dtype, uint32_t(dtype));
   if (source.n_dims != shape.size()) return wrong(role, "n_dims", source.n_dims, shape.size());
   for (size_t i = 0; i < shape.size(); ++i)
@@ -172,6 +191,8 @@ Result<StoredTensor> view_of(const dsb_weight_source &source, DType dtype, const
     tensor.scale_cols = (tensor.cols - 1) / source.scale_block_cols + 1;
   }
   tensor.parts.resize(source.n_parts);
+  tensor.read = pulled ? source.read : nullptr;
+  tensor.read_user = source.read_user;
   DS_TRY(take_parts(source, role, &tensor));
   return tensor;
 }

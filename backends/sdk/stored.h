@@ -24,12 +24,18 @@ struct StoredTensor {
   uint64_t n_matrices = 1, rows = 1, cols = 0;
   uint64_t row_bytes = 0;
   std::vector<Part> parts;  // one for all matrices, or one a matrix
+  // Not NULL: parts have no data, and rows come through pull().
+  dsb_source_read read = nullptr;
+  void *read_user = nullptr;
+  uint64_t first_row = 0;  // of what pull() gave: rows before it are not there
   uint32_t scale_block_rows = 0, scale_block_cols = 0;
   uint64_t scale_rows = 0, scale_cols = 0;  // of one matrix
 
   // The bytes of one row, and the scales of its row of blocks (NULL without).
   const uint8_t *row_data(uint64_t matrix, uint64_t row) const;
   const float *row_scales(uint64_t matrix, uint64_t row) const;
+  // Rows [first, first + n) of one matrix, read into *buffer: a tensor of one matrix with those rows alone.
+  Result<StoredTensor> pull(uint64_t matrix, uint64_t first, uint64_t n, std::vector<uint8_t> *buffer) const;
   // out[cols] = the row's numbers.
   void decode(uint64_t matrix, uint64_t row, float *out) const;
   uint64_t part_bytes() const { return row_bytes * rows * (parts.size() > 1 ? 1 : n_matrices); }
@@ -40,7 +46,8 @@ struct StoredTensor {
 void decode_row(DType dtype, const uint8_t *data, uint64_t cols, float *out);
 
 // A source as the host hands it over, checked against what the graph says of the tensor. `role` is for the sentence.
+// Only with `pulled` may it have `read` instead of data.
 Result<StoredTensor> view_of(const dsb_weight_source &source, DType dtype, const std::vector<int64_t> &shape,
-                             const char *role);
+                             const char *role, bool pulled = false);
 
 }  // namespace deepseam::sdk

@@ -175,6 +175,7 @@ typedef struct dsb_weight_slice {
 } dsb_weight_slice;
 
 #define DSB_WEIGHT_MAPPABLE 1u /* weight_load keeps pointers to lasting sources instead of copying */
+#define DSB_WEIGHT_PULLED 2u   /* weight_load takes sources without scales that have `read` instead of data */
 
 /* One weight as the backend wants to hold it. `slices` belong to the layout. */
 typedef struct dsb_packed_weight {
@@ -218,6 +219,10 @@ typedef struct dsb_weight_part {
   uint64_t n_scales;
 } dsb_weight_part;
 
+/* Fills `into` with bytes [offset, offset + size) of a part; fails as a whole. Any thread, several at once, and as long
+ * as weight_load or its ticket runs. */
+typedef ds_status(DS_CALL *dsb_source_read)(void *user, uint32_t part, uint64_t offset, void *into, uint64_t size);
+
 /* The numbers of one graph tensor, row-major. A tensor of n_parts > 1 is stacked: part i is [i, …] of dims[0]. */
 typedef struct dsb_weight_source {
   uint32_t struct_size;
@@ -230,6 +235,8 @@ typedef struct dsb_weight_source {
   const dsb_weight_part *parts;
   uint32_t scale_block_rows;
   uint32_t scale_block_cols;
+  dsb_source_read read; /* not NULL: parts have no data, their bytes come from here. For DSB_WEIGHT_PULLED alone */
+  void *read_user;
 } dsb_weight_source;
 
 typedef void(DS_CALL *dsb_progress)(void *user, uint64_t bytes_done);

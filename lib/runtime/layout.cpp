@@ -144,6 +144,7 @@ Status Layout::read_weight(uint32_t index) {
   weight.alignment = raw.alignment ? raw.alignment : 1;
   weight.layout_id = raw.layout_id;
   weight.mappable = (raw.flags & DSB_WEIGHT_MAPPABLE) != 0;
+  weight.pulled = (raw.flags & DSB_WEIGHT_PULLED) != 0;
   DS_TRY(read_slices(raw, index, weight));
   weights_.push_back(std::move(weight));
   return {};

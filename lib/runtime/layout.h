@@ -35,6 +35,7 @@ struct PackedWeight {
   uint32_t alignment = 1;
   uint32_t layout_id = 0;
   bool mappable = false;
+  bool pulled = false;  // takes sources that are read piece by piece
 };
 
 struct NodeVerdict {

@@ -1,6 +1,7 @@
 #include "runtime/weights.h"
 
 #include <algorithm>
+#include <mutex>
 
 #include "base/checked.h"
 #include "runtime/program.h"
@@ -39,8 +40,10 @@ Status check_source(const graph::Tensor &tensor, const WeightSource &source) {
     n_scales = matrices * (rows / source.scale_block_rows + (rows % source.scale_block_rows != 0)) *
                (size.cols / source.scale_block_cols + (size.cols % source.scale_block_cols != 0));
   }
+  if (source.read && scaled)
+    return fail(DS_E_INTERNAL, kDomain, "source of %s: scales beside numbers that are read", tensor.name.c_str());
   for (const WeightSource::Part &part : source.parts) {
-    if (part.data.size() != size.bytes)
+    if (!source.read && part.data.size() != size.bytes)
       return fail(DS_E_INTERNAL, kDomain, "source of %s: expected %llu bytes, found %zu", tensor.name.c_str(),
                   static_cast<unsigned long long>(size.bytes), part.data.size());
     if (part.scales.size() != n_scales)
@@ -50,12 +53,43 @@ Status check_source(const graph::Tensor &tensor, const WeightSource &source) {
   return {};
 }
 
-// A source in the plugin's words; `parts` is what it points to.
+// What a plugin reads a source by. The first failure is kept: it says more than the code that passes through the
+// plugin.
+struct Reading {
+  const WeightSource *source;
+  uint64_t part_bytes;
+  std::mutex lock;
+  Status failure;
+
+  static ds_status DS_CALL read(void *user, uint32_t part, uint64_t offset, void *into, uint64_t size) noexcept {
+    auto *self = static_cast<Reading *>(user);
+    try {
+      Status status = self->run(part, offset, {static_cast<uint8_t *>(into), static_cast<size_t>(size)});
+      const ds_status code = status.code();
+      const std::lock_guard guard(self->lock);
+      if (self->failure.ok()) self->failure = std::move(status);
+      return code;
+    } catch (...) {
+      return DS_E_MEMORY;
+    }
+  }
+  Status run(uint32_t part, uint64_t offset, std::span<uint8_t> into) const {
+    if (part >= source->parts.size() || !within(offset, into.size(), part_bytes))
+      return fail(DS_E_PLUGIN, kDomain, "a plugin reads %zu bytes at %llu of part %u; there are %zu parts of %llu",
+                  into.size(), static_cast<unsigned long long>(offset), part, source->parts.size(),
+                  static_cast<unsigned long long>(part_bytes));
+    return source->read(part, offset, into);
+  }
+};
+
+// A source in the plugin's words; `parts` and `reading` are what it points to.
 dsb_weight_source raw_source(const graph::Tensor &tensor, const WeightSource &source,
-                             std::vector<dsb_weight_part> &parts) {
+                             std::vector<dsb_weight_part> &parts, Reading &reading) {
+  reading.source = &source;
+  reading.part_bytes = part_size(tensor, source.parts.size()).bytes;
   for (const WeightSource::Part &part : source.parts)
     parts.push_back(
-        {part.data.data(), part.data.size(), part.scales.empty() ? nullptr : part.scales.data(), part.scales.size()});
+        {part.data.data(), reading.part_bytes, part.scales.empty() ? nullptr : part.scales.data(), part.scales.size()});
   dsb_weight_source raw{};
   raw.struct_size = sizeof raw;
   raw.flags = source.lasting ? DSB_SOURCE_LASTING : 0;
@@ -67,6 +101,8 @@ dsb_weight_source raw_source(const graph::Tensor &tensor, const WeightSource &so
   raw.parts = parts.data();
   raw.scale_block_rows = source.scale_block_rows;
   raw.scale_block_cols = source.scale_block_cols;
+  raw.read = source.read ? Reading::read : nullptr;
+  raw.read_user = &reading;
   return raw;
 }
 
@@ -87,7 +123,9 @@ class WeightLoader {
     for (const dsb_weight_slice &slice : packed.slices) {
       if (is_cancelled(cancel_)) return cancelled();
       const graph::Tensor &tensor = layout_->tensors()[slice.tensor];
-      DS_TRY_VALUE(WeightSource source, callback(tensor));
+      DS_TRY_VALUE(WeightSource source, callback(tensor, packed.pulled));
+      if (source.read && !packed.pulled)
+        return fail(DS_E_INTERNAL, kDomain, "source of %s: the backend reads none", tensor.name.c_str());
       DS_TRY(check_source(tensor, source));
       sources.push_back(std::move(source));
     }
@@ -95,7 +133,11 @@ class WeightLoader {
     std::shared_ptr<Weight> weight(new Weight);
     weight->layout_ = layout_;
     weight->device_ = device_;
-    DS_TRY(hand_over(index, packed, sources, *weight));
+    std::vector<Reading> readings(sources.size());
+    Status handed = hand_over(index, packed, sources, readings, *weight);
+    for (Reading &reading : readings)
+      if (!handed.ok() && !reading.failure.ok()) return std::move(reading.failure);
+    DS_TRY(std::move(handed));
     for (WeightSource &source : sources)
       if (source.lasting && packed.mappable) weight->keep_.push_back(std::move(source.keep));
     if (progress_) progress_(weight_bytes_, weight_bytes_);
@@ -104,11 +146,11 @@ class WeightLoader {
 
  private:
   Status hand_over(uint32_t index, const PackedWeight &packed, const std::vector<WeightSource> &sources,
-                   Weight &weight) {
+                   std::vector<Reading> &readings, Weight &weight) {
     std::vector<std::vector<dsb_weight_part>> parts(sources.size());
     std::vector<dsb_weight_source> raw;
     for (size_t i = 0; i < sources.size(); ++i)
-      raw.push_back(raw_source(layout_->tensors()[packed.slices[i].tensor], sources[i], parts[i]));
+      raw.push_back(raw_source(layout_->tensors()[packed.slices[i].tensor], sources[i], parts[i], readings[i]));
     const Backend &backend = *device_->backend();
     dsb_ticket *ticket = nullptr;
     dsb_weight *loaded = nullptr;

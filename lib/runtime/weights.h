@@ -17,7 +17,8 @@
 namespace deepseam::runtime {
 
 // The numbers of one graph tensor, row-major, in the dtype and shape that the graph says. parts: one, or dims[0] of
-// them, part i being [i, …]. scales only with F8_E4M3. keep owns whatever the spans point into, and may be empty.
+// them, part i being [i, …]. scales only with F8_E4M3. keep owns whatever the spans point into, and may be empty. With
+// `read` the parts are only counted: the backend asks for their bytes, from any thread, several at once.
 struct WeightSource {
   struct Part {
     std::span<const uint8_t> data;
@@ -25,12 +26,14 @@ struct WeightSource {
   };
   std::vector<Part> parts;
   uint32_t scale_block_rows = 0, scale_block_cols = 0;
+  std::function<Status(uint32_t part, uint64_t offset, std::span<uint8_t> into)> read;
   bool lasting = false;  // bytes stay valid and unchanged as long as `keep` lives
   std::shared_ptr<const void> keep;
 };
 
 // Called once per slice, in order, never concurrently: the tensor's role, its dtype and shape as the graph has them.
-using SourceCallback = std::function<Result<WeightSource>(const graph::Tensor &tensor)>;
+// pulled: the source may bring `read` instead of bytes.
+using SourceCallback = std::function<Result<WeightSource>(const graph::Tensor &tensor, bool pulled)>;
 // Bytes of sources done and in all; grows; may come from any thread.
 using LoadProgress = std::function<void(uint64_t done, uint64_t total)>;
 

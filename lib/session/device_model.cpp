@@ -112,6 +112,22 @@ Status take_part(const Loading &loading, const TensorInfo &part, Kept *kept, run
   return {};
 }
 
+// Whether any part must be read, and none has scales beside it.
+bool is_read(const TensorDirectory &tensors, const model::WeightBinding &binding) {
+  const auto scaled = [](const TensorInfo *part) { return part->has_scales; };
+  const auto unseen = [&](const TensorInfo *part) { return view_range(tensors, part->range).empty(); };
+  return std::ranges::none_of(binding.parts, scaled) && std::ranges::any_of(binding.parts, unseen);
+}
+
+// The backend reads the parts in pieces that stay in a core's cache until they are packed.
+void read_by_backend(const Loading &loading, const model::WeightBinding &binding, runtime::WeightSource *source) {
+  source->lasting = false;
+  source->parts.resize(binding.parts.size());
+  source->read = [&tensors = loading.files.tensors, &binding](uint32_t part, uint64_t offset, std::span<uint8_t> into) {
+    return read_range(tensors, binding.parts[part]->range, offset, into);
+  };
+}
+
 // A weight that lies in the file in another form than backends take: made here, by all threads, one piece each.
 struct Remake {
   const ModelFiles &files;
@@ -165,7 +181,7 @@ Status remake(const Loading &loading, const model::WeightBinding &binding, Kept 
 runtime::SourceCallback weight_source(const ModelFiles &files, const model::WeightMap &weights, TaskRunner &runner,
                                       const CancelWord *cancel, Allocator allocator) {
   const Loading loading{files, runner, cancel, std::make_shared<Staging>(allocator)};
-  return [loading, &weights](const graph::Tensor &tensor) -> Result<runtime::WeightSource> {
+  return [loading, &weights](const graph::Tensor &tensor, bool pulled) -> Result<runtime::WeightSource> {
     const model::WeightBinding *binding = weights.find(tensor.name);
     if (!binding)
       return fail(DS_E_INTERNAL, "session", "the graph asks for weight %s, which nothing is bound to",
@@ -176,6 +192,8 @@ runtime::SourceCallback weight_source(const ModelFiles &files, const model::Weig
     kept->scales.reserve(binding->parts.size());  // spans into it stay valid
     if (binding->is_remade())
       DS_TRY(remake(loading, *binding, kept.get(), &source));
+    else if (pulled && is_read(loading.files.tensors, *binding))
+      read_by_backend(loading, *binding, &source);
     else
       for (const TensorInfo *part : binding->parts) DS_TRY(take_part(loading, *part, kept.get(), &source));
     source.keep = std::move(kept);

@@ -1,5 +1,8 @@
 // Loading weights: sources that lie are refused, exported bytes map to the same program, a layout tells what it will
 // do.
+#include <atomic>
+#include <cstring>
+
 #include "tiny.h"
 
 namespace conformance {
@@ -97,6 +100,69 @@ CONFORMANCE("weights: sources that do not fit are refused") {
   CHECK(load(good.raw, UINT32_MAX) != DS_OK);
   CHECK(load(good.raw, 0, packed.n_slices + 1) != DS_OK);
   CHECK(load(good.raw, 0, packed.n_slices, 8) != DS_OK);
+  api().layout_destroy(layout);
+}
+
+// Reads a tensor's parts; fails from the `left`th read on.
+struct Pulled {
+  const Source *source;
+  std::atomic<int> left{1 << 30};
+  static ds_status DS_CALL read(void *user, uint32_t part, uint64_t offset, void *into, uint64_t size) {
+    auto *self = static_cast<Pulled *>(user);
+    if (self->left-- <= 0) return DS_E_IO;
+    const dsb_weight_part &from = self->source->parts[part];
+    if (offset > from.bytes || size > from.bytes - offset) return DS_E_ARGUMENT;
+    std::memcpy(into, static_cast<const uint8_t *>(from.data) + offset, size);
+    return DS_OK;
+  }
+};
+
+CONFORMANCE("weights: a source that is read gives the bytes of one that is there, and its failure ends the load") {
+  dsb_layout *layout = plan(tiny_graph());
+  const graph::Graph graph = tiny_graph();
+  const Weights weights = tiny_weights();
+  dsb_layout_summary summary{};
+  summary.struct_size = sizeof summary;
+  REQUIRE(api().layout_summary(layout, &summary, nullptr) == DS_OK);
+  for (uint32_t i = 0; i < summary.n_weights; ++i) {
+    dsb_packed_weight packed{};
+    packed.struct_size = sizeof packed;
+    REQUIRE(api().layout_weight(layout, i, &packed, nullptr) == DS_OK);
+    const Tensor &tensor = weights.at(graph.tensors[packed.slices[0].tensor].name);
+    if (!(packed.flags & DSB_WEIGHT_PULLED) || packed.n_slices != 1) continue;
+    const Source there(tensor);
+    Pulled pulled{&there};
+    Source read(tensor);
+    for (dsb_weight_part &part : read.parts) part.data = nullptr;
+    read.raw.read = Pulled::read;
+    read.raw.read_user = &pulled;
+    const auto load = [&](const Source &source, dsb_weight **weight) {
+      dsb_ticket *ticket = nullptr;
+      Error error;
+      ds_status code = api().weight_load(layout, device(), i, &source.raw, 1, sizeof source.raw, nullptr, nullptr,
+                                         nullptr, &ticket, weight, &error);
+      uint32_t state = DSB_TICKET_DONE;
+      if (ticket) code = api().ticket_wait(ticket, UINT64_MAX, &state, &error);
+      if (ticket) api().ticket_release(ticket);
+      return code;
+    };
+    dsb_weight *given = nullptr, *pulled_weight = nullptr, *none = nullptr;
+    REQUIRE(load(there, &given) == DS_OK);
+    REQUIRE(load(read, &pulled_weight) == DS_OK);
+    std::vector<uint8_t> bytes[2];
+    for (int which = 0; which < 2; ++which) {
+      dsb_weight *weight = which ? pulled_weight : given;
+      uint64_t size = 0;
+      REQUIRE(api().weight_export(weight, nullptr, &size, nullptr) == DS_OK);
+      bytes[which].resize(size);
+      REQUIRE(api().weight_export(weight, bytes[which].data(), &size, nullptr) == DS_OK);
+      api().weight_release(weight);
+    }
+    CHECK(bytes[0] == bytes[1]);
+    pulled.left = 0;
+    CHECK(load(read, &none) == DS_E_IO);
+    api().weight_release(none);
+  }
   api().layout_destroy(layout);
 }
 

@@ -23,7 +23,7 @@ inline std::shared_ptr<Device> open_mock(Mock &mock) {
 
 // Sources that hold `fill` in every byte, in as many parts as asked.
 inline SourceCallback filled(uint8_t fill, bool lasting = false) {
-  return [=](const graph::Tensor &tensor) -> Result<WeightSource> {
+  return [=](const graph::Tensor &tensor, bool) -> Result<WeightSource> {
     uint64_t rows = 1;
     for (size_t axis = 0; axis + 1 < tensor.shape.size(); ++axis) rows *= static_cast<uint64_t>(tensor.shape[axis]);
     auto bytes = std::make_shared<std::vector<uint8_t>>(

@@ -61,8 +61,8 @@ TEST_CASE("only one packed weight's sources are alive at a time") {
   Fixture fixture;
   int alive = 0, most = 0;
   const SourceCallback plain = filled(1);
-  const SourceCallback counting = [&](const graph::Tensor &tensor) -> Result<WeightSource> {
-    WeightSource source = plain(tensor).value();
+  const SourceCallback counting = [&](const graph::Tensor &tensor, bool) -> Result<WeightSource> {
+    WeightSource source = plain(tensor, false).value();
     most = std::max(most, ++alive);
     source.keep =
         std::shared_ptr<const void>(source.keep.get(), [&alive, keep = source.keep](const void *) { --alive; });
@@ -83,8 +83,8 @@ TEST_CASE("lasting sources live as long as a weight that points to them, and no 
     fixture.layout = Layout::plan(fixture.device, test::sample_graph(), PlanOptions{}).value();
     std::weak_ptr<const void> watched;
     const SourceCallback plain = filled(1, true);
-    auto weights = fixture.load([&](const graph::Tensor &tensor) -> Result<WeightSource> {
-      WeightSource source = plain(tensor).value();
+    auto weights = fixture.load([&](const graph::Tensor &tensor, bool) -> Result<WeightSource> {
+      WeightSource source = plain(tensor, false).value();
       if (tensor.name == "embed") watched = source.keep;
       return source;
     });
@@ -101,9 +101,9 @@ TEST_CASE("cancelling stops before the next source is asked for") {
   int asked = 0;
   const SourceCallback plain = filled(1);
   const auto weights = fixture.load(
-      [&](const graph::Tensor &tensor) {
+      [&](const graph::Tensor &tensor, bool) {
         if (++asked == 2) cancel.set();
-        return plain(tensor);
+        return plain(tensor, false);
       },
       &cancel);
   CHECK(weights.status().code() == DS_E_CANCELLED);
@@ -132,7 +132,7 @@ TEST_CASE("sources that are not what the graph says are refused before the plugi
   static const std::vector<uint8_t> bytes(1000);
   static const std::vector<float> scales(10);
   const auto with = [&](WeightSource source) {
-    return fixture.code_of([=](const graph::Tensor &) -> Result<WeightSource> { return source; });
+    return fixture.code_of([=](const graph::Tensor &, bool) -> Result<WeightSource> { return source; });
   };
   CHECK(with({}) == DS_E_INTERNAL);
   WeightSource source;
@@ -157,8 +157,8 @@ TEST_CASE("a tensor may come in as many parts as its first dimension") {
   static const std::vector<uint8_t> row(16, 3);
   const SourceCallback plain = filled(1);
   REQUIRE(fixture
-              .load([&](const graph::Tensor &tensor) -> Result<WeightSource> {
-                if (tensor.name != "embed") return plain(tensor);
+              .load([&](const graph::Tensor &tensor, bool) -> Result<WeightSource> {
+                if (tensor.name != "embed") return plain(tensor, false);
                 WeightSource source;
                 for (int i = 0; i < 8; ++i) source.parts.push_back({row, {}});
                 return source;
@@ -167,9 +167,76 @@ TEST_CASE("a tensor may come in as many parts as its first dimension") {
   CHECK(parts == 8);
 }
 
+// Loads the first weight of a layout whose weights are pulled, 128 bytes that the mock reads with `on_load`.
+Status load_pulled(Fixture &fixture, WeightSource source,
+                   const std::function<ds_status(const dsb_weight_source &source)> &on_load) {
+  fixture.mock.on_weight = [](uint32_t, dsb_packed_weight &weight) { weight.flags = DSB_WEIGHT_PULLED; };
+  fixture.mock.on_load = [&](uint32_t, const dsb_weight_source *sources, uint32_t, dsb_progress, void *) {
+    const ds_status code = on_load(sources[0]);
+    return code == DS_OK ? DS_E_CANCELLED : code;  // the mock's own copy knows data alone
+  };
+  fixture.layout = Layout::plan(fixture.device, test::sample_graph(), PlanOptions{}).value();
+  return load_weight(fixture.layout, fixture.device, 0,
+                     [&](const graph::Tensor &, bool pulled) -> Result<WeightSource> {
+                       CHECK(pulled);
+                       return source;
+                     },
+                     nullptr, {})
+      .status();
+}
+
+TEST_CASE("a backend reads a source's bytes from any part, and no others") {
+  Fixture fixture;
+  WeightSource source;
+  source.parts.resize(8);  // 16 bytes each
+  source.read = [](uint32_t part, uint64_t offset, std::span<uint8_t> into) {
+    for (size_t i = 0; i < into.size(); ++i) into[i] = static_cast<uint8_t>(part * 16 + offset + i);
+    return Status();
+  };
+  const Status status = load_pulled(fixture, source, [](const dsb_weight_source &raw) {
+    CHECK(raw.parts[7].data == nullptr);
+    CHECK(raw.parts[7].bytes == 16);
+    uint8_t bytes[16];
+    CHECK(raw.read(raw.read_user, 7, 4, bytes, 12) == DS_OK);
+    CHECK(bytes[0] == 7 * 16 + 4);
+    CHECK(bytes[11] == 127);
+    CHECK(raw.read(raw.read_user, 7, 5, bytes, 12) == DS_E_PLUGIN);
+    CHECK(raw.read(raw.read_user, 8, 0, bytes, 1) == DS_E_PLUGIN);
+    CHECK(raw.read(raw.read_user, 0, UINT64_MAX, bytes, 2) == DS_E_PLUGIN);
+    return DS_OK;
+  });
+  CHECK(status.code() == DS_E_PLUGIN);
+  CHECK(std::string(status.message()).find("12 bytes at 5 of part 7") != std::string::npos);
+}
+
+TEST_CASE("a source that fails while a backend reads it is the failure, in its own words") {
+  Fixture fixture;
+  WeightSource source;
+  source.parts.resize(1);
+  source.read = [](uint32_t, uint64_t, std::span<uint8_t>) { return fail(DS_E_IO, "test", "x.gguf ends early"); };
+  const Status status = load_pulled(fixture, source, [](const dsb_weight_source &raw) {
+    uint8_t byte;
+    CHECK(raw.read(raw.read_user, 0, 0, &byte, 1) == DS_E_IO);
+    return DS_E_MODEL;
+  });
+  CHECK(status.code() == DS_E_IO);
+  CHECK(std::string(status.message()) == "x.gguf ends early");
+}
+
+TEST_CASE("a backend that reads nothing gets no source to read") {
+  Fixture fixture;
+  WeightSource source;
+  source.parts.resize(1);
+  source.read = [](uint32_t, uint64_t, std::span<uint8_t>) { return Status(); };
+  CHECK(fixture.code_of([&](const graph::Tensor &, bool pulled) -> Result<WeightSource> {
+    CHECK_FALSE(pulled);
+    return source;
+  }) == DS_E_INTERNAL);
+}
+
 TEST_CASE("the plugin's failure and the source's failure come through") {
   Fixture fixture;
-  CHECK(fixture.code_of([](const graph::Tensor &) -> Result<WeightSource> {
+  CHECK(fixture.code_of([](const graph::Tensor &, bool) -> Result<WeightSource> {
     return fail(DS_E_IO, "test", "unreadable");
   }) == DS_E_IO);
   fixture.mock.on_load = [](uint32_t, const dsb_weight_source *, uint32_t, dsb_progress, void *) -> ds_status {
