@@ -75,7 +75,11 @@ Result<ModelFiles> open_ollama(const OllamaManifest &manifest, const std::string
   if (manifest.parameters.empty()) return files;
   DS_TRY_VALUE(const std::string parameters,
                read_optional(*folder, ollama_blob_name(manifest.parameters).c_str(), kMaxConfigBytes));
-  if (parameters.empty()) return files;
+  if (parameters.empty()) {
+    files.notes.push_back(path + ": the blob of its parameters, " + ollama_blob_name(manifest.parameters) +
+                          ", is missing or empty; none are used");
+    return files;
+  }
   DS_TRY_VALUE(files.generation, parse_ollama_parameters(path, parameters));
   return files;
 }
