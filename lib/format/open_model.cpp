@@ -1,5 +1,6 @@
 #include "format/open_model.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/hash.h"
@@ -150,10 +151,22 @@ Result<ModelFiles> open_lone(std::shared_ptr<Source> source, std::span<const uin
       .at(name, 0);
 }
 
+// Whether a folder is a Hugging Face checkpoint. Folders of GGUF files may have the config.json of what they were made
+// of; a place that cannot be listed is asked for it alone.
+Result<bool> is_checkpoint(const Folder &folder) {
+  if (folder.open("config.json").status().code() == DS_E_NOT_FOUND) return false;
+  DS_TRY_VALUE(const std::vector<std::string> names, folder.list());
+  const auto any = [&](std::string_view end) {
+    return std::ranges::any_of(names, [&](const std::string &name) { return name.ends_with(end); });
+  };
+  return any(".safetensors") || any(".safetensors.index.json") || !any(".gguf");
+}
+
 }  // namespace
 
 Result<ModelFiles> open_model_files(std::shared_ptr<const Folder> folder) {
-  if (auto config = folder->open("config.json"); config.status().code() == DS_E_NOT_FOUND) {
+  DS_TRY_VALUE(const bool checkpoint, is_checkpoint(*folder));
+  if (!checkpoint) {
     DS_TRY_VALUE(const std::string name, find_gguf(*folder));
     if (!name.empty()) {
       DS_TRY_VALUE(GgufFile gguf, open_gguf(*folder, name));
