@@ -135,11 +135,12 @@ Result<ModelFiles> open_dsm_files(std::shared_ptr<Source> source) {
 }
 
 // The kinds that a lone file can be, other than a safetensors file with a config.json beside it.
-Result<ModelFiles> open_lone(std::shared_ptr<Source> source, std::span<const uint8_t> first) {
+Result<ModelFiles> open_lone(std::shared_ptr<Source> source, std::span<const uint8_t> first,
+                             const Folder *beside = nullptr) {
   if (is_dsm(first)) return open_dsm_files(std::move(source));
   const std::string name = source->name();
   if (is_gguf(first)) {
-    DS_TRY_VALUE(GgufFile gguf, open_gguf(std::move(source)));
+    DS_TRY_VALUE(GgufFile gguf, open_gguf(std::move(source), beside));
     return open_gguf_files(std::move(gguf), name);
   }
   if (is_safetensors(first))
@@ -181,10 +182,10 @@ Result<ModelFiles> open_model_files(std::shared_ptr<const Folder> folder) {
   return files;
 }
 
-Result<ModelFiles> open_model_files(std::shared_ptr<Source> file) {
+Result<ModelFiles> open_model_files(std::shared_ptr<Source> file, const Folder *beside) {
   uint8_t first[64];
   DS_TRY_VALUE(const size_t count, read_first(*file, first));
-  return open_lone(std::move(file), {first, count});
+  return open_lone(std::move(file), {first, count}, beside);
 }
 
 Result<ModelFiles> open_model_files(const std::string &path, MapMode map) {
