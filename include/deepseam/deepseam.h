@@ -135,7 +135,8 @@ DS_API ds_status DS_CALL ds_model_open_start(ds_runtime *runtime, const ds_model
 /* Keys: "architecture", "vocab", "hidden", "layers", "heads", "experts", "experts_per_token", "parameters",
  * "context_length", "context_limit", "fingerprint", "numerics_id", "backend", "weights.bytes", "weights.type",
  * "weights.stored_bytes", "weights.repacked_bytes", "weights.mapped_bytes", "weights.anonymous_bytes",
- * "weights.packed_bytes" (as "bytes.…" of ds_model_plan); "weights.pack_cache": "used", "written", "not used: …" or
+ * "weights.packed_bytes" (as "bytes.…" of ds_model_plan); "weights.repacked_as": the formats that the repacked ones are
+ * turned into ("q8_0", …), if any are; "weights.pack_cache": "used", "written", "not used: …" or
  * "not written: …", if the options named a folder and the backend repacks anything; "weights.packed_for": backends and
  * instruction sets that the file brings packed weights for;
  * "kv.bytes_per_token", "tokens.bos", "tokens.eos", "fim", "chat_template", "load_ms"; "card", if the file has one.

@@ -85,8 +85,10 @@ void Model::take_facts(const PlannedModel &planned) {
     packed_for_ = text::to_valid_utf8(packed_for_);
   }
   std::map<DType, uint64_t> counts;
+  std::set<std::string> repacked_as;
   uint64_t most = 0;
   for (const model::WeightBinding &binding : planned.weights.bindings) {
+    if (binding.is_remade()) repacked_as.insert(dtype_info(binding.compute()).name);
     uint64_t n = 1;
     for (uint64_t dim : binding.spec.shape) n *= dim;
     n_parameters_ += n;
@@ -96,6 +98,7 @@ void Model::take_facts(const PlannedModel &planned) {
     most = count;
     weight_type_ = binding.is_int4() ? binding.parts[0]->stored_type : dtype_info(binding.dtype).name;
   }
+  for (const std::string &each : repacked_as) repacked_as_ += (repacked_as_.empty() ? "" : ", ") + each;
 }
 
 bool Model::close(uint64_t deadline_ns) {
@@ -161,6 +164,7 @@ Facts Model::facts() const {
   facts.add("weights.type", weight_type_);
   facts.add("weights.stored_bytes", plan_.stored_bytes);
   facts.add("weights.repacked_bytes", plan_.remade_bytes);
+  if (!repacked_as_.empty()) facts.add("weights.repacked_as", repacked_as_);
   if (!packed_for_.empty()) facts.add("weights.packed_for", packed_for_);
   facts.add("bytes_per_token", plan_.bytes_per_token);
   if (!plan_.backend.empty()) {
