@@ -172,7 +172,8 @@ DS_API ds_status DS_CALL ds_model_pack(ds_runtime *runtime, const ds_pack_option
 /* Writes a model of a known shape with random weights. Errors: as pack. [any-thread] */
 DS_API ds_status DS_CALL ds_model_synth(ds_runtime *runtime, const ds_synth_options *options, ds_error *error);
 /* Checks a whole model file. Keys: "ok", "findings", "findings.N.name", "findings.N.message", "bytes";
- * "notes" and "notes.N": what reading takes otherwise than the file says it.
+ * "notes" and "notes.N": what reading takes otherwise than the file says it, or what the model cannot be asked; of the
+ * tokenizer "tokens.count" and, as in ds_model_info, "tokens.bos", "tokens.eos", "fim", "chat_template".
  * DS_OK also if there are findings. Errors: file range, CANCELLED, STOPPED. [any-thread] */
 DS_API ds_status DS_CALL ds_model_verify(ds_runtime *runtime, const ds_verify_options *options, ds_info **findings,
                                          ds_error *error);
