@@ -90,7 +90,7 @@ TEST_CASE("more tokens than rows, and ends that are no tokens") {
   table.vocab = 260;
   check_one(table.report().wrong, "x.gguf: ids of tokens go up to 260, and the model has 260 rows");
   table.vocab = 300;
-  table.ends = {257, 270};
+  table.ends = {257, 270, -1, 271};
   check_one(table.report().wrong, "x.gguf: the end token is id 270, which has no token");
 }
 
