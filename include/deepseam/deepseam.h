@@ -135,7 +135,8 @@ DS_API ds_status DS_CALL ds_model_open_start(ds_runtime *runtime, const ds_model
 /* Keys: "architecture", "vocab", "hidden", "layers", "heads", "experts", "experts_per_token", "parameters",
  * "context_length", "context_limit", "fingerprint", "numerics_id", "backend", "weights.bytes", "weights.type",
  * "weights.stored_bytes", "weights.repacked_bytes", "weights.mapped_bytes", "weights.anonymous_bytes",
- * "weights.packed_bytes" (as "bytes.…" of ds_model_plan); "weights.pack_cache": "used", "written", "not used: …" or
+ * "weights.packed_bytes" (as "bytes.…" of ds_model_plan); "weights.repacked_as": the formats that the repacked ones are
+ * turned into ("q8_0", …), if any are; "weights.pack_cache": "used", "written", "not used: …" or
  * "not written: …", if the options named a folder and the backend repacks anything; "weights.packed_for": backends and
  * instruction sets that the file brings packed weights for;
  * "kv.bytes_per_token", "tokens.bos", "tokens.eos", "fim", "chat_template", "load_ms"; "card", if the file has one.
@@ -171,7 +172,8 @@ DS_API ds_status DS_CALL ds_model_pack(ds_runtime *runtime, const ds_pack_option
 /* Writes a model of a known shape with random weights. Errors: as pack. [any-thread] */
 DS_API ds_status DS_CALL ds_model_synth(ds_runtime *runtime, const ds_synth_options *options, ds_error *error);
 /* Checks a whole model file. Keys: "ok", "findings", "findings.N.name", "findings.N.message", "bytes";
- * "notes" and "notes.N": what reading takes otherwise than the file says it.
+ * "notes" and "notes.N": what reading takes otherwise than the file says it, or what the model cannot be asked; of the
+ * tokenizer "tokens.count" and, as in ds_model_info, "tokens.bos", "tokens.eos", "fim", "chat_template".
  * DS_OK also if there are findings. Errors: file range, CANCELLED, STOPPED. [any-thread] */
 DS_API ds_status DS_CALL ds_model_verify(ds_runtime *runtime, const ds_verify_options *options, ds_info **findings,
                                          ds_error *error);

@@ -198,8 +198,8 @@ typedef struct ds_source_memory {
 #define DS_IO_CONCURRENT 1u /* read_at may be called by several threads at once; else calls come one at a time */
 
 /* The host's own files (archives, encrypted stores). Any thread; may call [callback-safe] functions only.
- * open: `name` is relative, such as "config.json"; the empty name is the model file itself, if it is one file;
- * DS_E_NOT_FOUND if there is none. read_at fills all of `into` or fails. */
+ * open: `name` is relative ("config.json"), or empty for the model file, if it is one file or a part of a split GGUF
+ * model ("-00001-of-00003.gguf" and so on); DS_E_NOT_FOUND if there is none. read_at fills all of `into` or fails. */
 typedef struct ds_source_io {
   ds_source head;
   uint32_t flags; /* DS_IO_* */
@@ -462,7 +462,7 @@ typedef struct ds_logit_bias {
 } ds_logit_bias;
 
 #define DS_SAMPLING_RANDOM_SEED 1u    /* draw a seed; info key "seed" of the result tells it */
-#define DS_SAMPLING_MODEL_DEFAULTS 2u /* zero temperature, top_p, top_k take the model's generation defaults */
+#define DS_SAMPLING_MODEL_DEFAULTS 2u /* zero temperature, top_k, … are as the model's files say; their stops count */
 #define DS_SAMPLING_LOGPROBS 4u       /* record the chosen tokens' logprobs even if n_logprobs is 0 */
 #define DS_GEN_PREFILL_ONLY 16u       /* compute and cache the prompt, generate nothing */
 #define DS_GEN_NO_STORE 32u           /* keep nothing of this request in the cache */

@@ -121,10 +121,9 @@ Status read_io_source(const Type &record, HostUsers *users, session::ModelSource
   auto single = folder->open("");
   if (single.ok()) {
     into->file = std::move(single).value();
-    return Status();
+  } else if (Status status = std::move(single).status(); status.code() != DS_E_NOT_FOUND) {
+    return status;
   }
-  Status status = std::move(single).status();
-  if (status.code() != DS_E_NOT_FOUND) return status;
   into->folder = std::move(folder);
   return Status();
 }

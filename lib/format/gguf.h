@@ -81,8 +81,9 @@ struct GgufFile {
 bool is_gguf(std::span<const uint8_t> first_bytes);
 
 // One whole file. DS_E_FORMAT: not GGUF, or damaged; DS_E_UNSUPPORTED: version 1, a newer one, or big-endian;
-// DS_E_NOT_FOUND: a part of a split model, which open_gguf with a folder puts together.
-Result<GgufFile> open_gguf(std::shared_ptr<Source> source);
+// A part of a split model is put together with the others, which `beside` has as "-00001-of-00003.gguf" and so on, this
+// one among them; without `beside` it is DS_E_NOT_FOUND.
+Result<GgufFile> open_gguf(std::shared_ptr<Source> source, const Folder *beside = nullptr);
 
 // `name` in `folder`, and if it is a part of a split model (NAME-00002-of-00003.gguf) all others, in whatever order
 // their numbers on disk and in the files are. DS_E_NOT_FOUND names the part that is missing.

@@ -74,7 +74,7 @@ class ConfigReader {
     config_.num_hidden_layers = integer("block_count");
     if (const auto modules = positive("nextn_predict_layers")) {  // they count as blocks
       config_.num_nextn_predict_layers = modules;
-      if (config_.num_hidden_layers) *config_.num_hidden_layers -= *modules;
+      if (config_.num_hidden_layers.value_or(0) > 0) *config_.num_hidden_layers -= *modules;
     }
     config_.intermediate_size = positive("feed_forward_length");
     config_.max_position_embeddings = integer("context_length");

@@ -102,10 +102,16 @@ Result<GgufFile> join_parts(const Folder &folder, const PartName &part) {
 
 }  // namespace
 
-Result<GgufFile> open_gguf(std::shared_ptr<Source> source) {
+Result<GgufFile> open_gguf(std::shared_ptr<Source> source, const Folder *beside) {
   const std::string name = source->name();
   DS_TRY_VALUE(GgufFile file, GgufReader(std::move(source)).read());
-  if (parts_of(file.metadata) <= 1) return file;
+  const int64_t count = parts_of(file.metadata);
+  if (count <= 1) return file;
+  if (beside && count > kMaxParts)
+    return fail(DS_E_FORMAT, "gguf", "%s: split.count says %lld parts, expected at most %lld", name.c_str(),
+                static_cast<long long>(count), static_cast<long long>(kMaxParts))
+        .at(name);
+  if (beside) return join_parts(*beside, PartName{"", 1, count, true});
   return fail(DS_E_NOT_FOUND, "gguf",
               "%s is part %lld of a model that is split into %lld files; open it with its folder", name.c_str(),
               static_cast<long long>(file.metadata.integer("split.no").value_or(0) + 1),

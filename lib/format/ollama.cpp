@@ -62,7 +62,8 @@ std::optional<std::string> ollama_manifest_path(const std::string &path) {
   std::string models = parent_of(path), name = name_of(path);
   for (size_t parts = 1; parts <= 3; ++parts) {
     if (open_folder(models + "/manifests", MapMode::kNever).ok()) {
-      const size_t colon = name.rfind(':');
+      size_t colon = name.rfind(':');
+      if (colon != name.npos && name.find('/', colon) != name.npos) colon = name.npos;  // of a host's port
       const std::string tag = colon == name.npos ? "latest" : name.substr(colon + 1);
       std::string manifest = models + "/manifests/";
       if (parts < 3) manifest += kHost;

@@ -1,5 +1,6 @@
 #include "format/open_model.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/hash.h"
@@ -75,7 +76,11 @@ Result<ModelFiles> open_ollama(const OllamaManifest &manifest, const std::string
   if (manifest.parameters.empty()) return files;
   DS_TRY_VALUE(const std::string parameters,
                read_optional(*folder, ollama_blob_name(manifest.parameters).c_str(), kMaxConfigBytes));
-  if (parameters.empty()) return files;
+  if (parameters.empty()) {
+    files.notes.push_back(path + ": the blob of its parameters, " + ollama_blob_name(manifest.parameters) +
+                          ", is missing or empty; none are used");
+    return files;
+  }
   DS_TRY_VALUE(files.generation, parse_ollama_parameters(path, parameters));
   return files;
 }
@@ -130,11 +135,12 @@ Result<ModelFiles> open_dsm_files(std::shared_ptr<Source> source) {
 }
 
 // The kinds that a lone file can be, other than a safetensors file with a config.json beside it.
-Result<ModelFiles> open_lone(std::shared_ptr<Source> source, std::span<const uint8_t> first) {
+Result<ModelFiles> open_lone(std::shared_ptr<Source> source, std::span<const uint8_t> first,
+                             const Folder *beside = nullptr) {
   if (is_dsm(first)) return open_dsm_files(std::move(source));
   const std::string name = source->name();
   if (is_gguf(first)) {
-    DS_TRY_VALUE(GgufFile gguf, open_gguf(std::move(source)));
+    DS_TRY_VALUE(GgufFile gguf, open_gguf(std::move(source), beside));
     return open_gguf_files(std::move(gguf), name);
   }
   if (is_safetensors(first))
@@ -146,10 +152,22 @@ Result<ModelFiles> open_lone(std::shared_ptr<Source> source, std::span<const uin
       .at(name, 0);
 }
 
+// Whether a folder is a Hugging Face checkpoint. Folders of GGUF files may have the config.json of what they were made
+// of; a place that cannot be listed is asked for it alone.
+Result<bool> is_checkpoint(const Folder &folder) {
+  if (folder.open("config.json").status().code() == DS_E_NOT_FOUND) return false;
+  DS_TRY_VALUE(const std::vector<std::string> names, folder.list());
+  const auto any = [&](std::string_view end) {
+    return std::ranges::any_of(names, [&](const std::string &name) { return name.ends_with(end); });
+  };
+  return any(".safetensors") || any(".safetensors.index.json") || !any(".gguf");
+}
+
 }  // namespace
 
 Result<ModelFiles> open_model_files(std::shared_ptr<const Folder> folder) {
-  if (auto config = folder->open("config.json"); config.status().code() == DS_E_NOT_FOUND) {
+  DS_TRY_VALUE(const bool checkpoint, is_checkpoint(*folder));
+  if (!checkpoint) {
     DS_TRY_VALUE(const std::string name, find_gguf(*folder));
     if (!name.empty()) {
       DS_TRY_VALUE(GgufFile gguf, open_gguf(*folder, name));
@@ -164,10 +182,10 @@ Result<ModelFiles> open_model_files(std::shared_ptr<const Folder> folder) {
   return files;
 }
 
-Result<ModelFiles> open_model_files(std::shared_ptr<Source> file) {
+Result<ModelFiles> open_model_files(std::shared_ptr<Source> file, const Folder *beside) {
   uint8_t first[64];
   DS_TRY_VALUE(const size_t count, read_first(*file, first));
-  return open_lone(std::move(file), {first, count});
+  return open_lone(std::move(file), {first, count}, beside);
 }
 
 Result<ModelFiles> open_model_files(const std::string &path, MapMode map) {

@@ -46,7 +46,8 @@ struct TokenizerData {
 // DS_E_MODEL: a GGUF file of another architecture. DS_E_FORMAT: anything else, saying what was found.
 Result<ModelFiles> open_model_files(const std::string &path, MapMode map);
 Result<ModelFiles> open_model_files(std::shared_ptr<const Folder> folder);
-Result<ModelFiles> open_model_files(std::shared_ptr<Source> file);  // .dsm or GGUF: a lone file has no config.json
+// .dsm or GGUF: a lone file has no config.json. `beside`: where the other parts of a split GGUF file are (gguf.h).
+Result<ModelFiles> open_model_files(std::shared_ptr<Source> file, const Folder *beside = nullptr);
 
 Result<TokenizerData> read_tokenizer(const ModelFiles &files);
 

@@ -9,6 +9,7 @@
 #include "session/device_model.h"
 #include "session/engine.h"
 #include "session/job_feed.h"
+#include "session/vocabulary.h"
 #include "text/utf8_stream.h"
 
 namespace deepseam::session {
@@ -85,8 +86,10 @@ void Model::take_facts(const PlannedModel &planned) {
     packed_for_ = text::to_valid_utf8(packed_for_);
   }
   std::map<DType, uint64_t> counts;
+  std::set<std::string> repacked_as;
   uint64_t most = 0;
   for (const model::WeightBinding &binding : planned.weights.bindings) {
+    if (binding.is_remade()) repacked_as.insert(dtype_info(binding.compute()).name);
     uint64_t n = 1;
     for (uint64_t dim : binding.spec.shape) n *= dim;
     n_parameters_ += n;
@@ -96,6 +99,7 @@ void Model::take_facts(const PlannedModel &planned) {
     most = count;
     weight_type_ = binding.is_int4() ? binding.parts[0]->stored_type : dtype_info(binding.dtype).name;
   }
+  for (const std::string &each : repacked_as) repacked_as_ += (repacked_as_.empty() ? "" : ", ") + each;
 }
 
 bool Model::close(uint64_t deadline_ns) {
@@ -111,28 +115,6 @@ Result<const text::Tokenizer *> Model::need_tokenizer() const {
 
 namespace {
 
-void add_token(Facts *facts, const char *key, const text::Tokenizer *tokenizer, text::Role role) {
-  const uint32_t id = tokenizer ? tokenizer->role(role) : text::kNoToken;
-  if (id != text::kNoToken) facts->add(key, uint64_t{id});
-}
-
-const char *family_text(text::ChatFamily family) {
-  switch (family) {
-    case text::ChatFamily::kV2:
-      return "v2";
-    case text::ChatFamily::kV25:
-      return "v2.5";
-    case text::ChatFamily::kV3:
-      return "v3";
-    case text::ChatFamily::kR1:
-      return "r1";
-    case text::ChatFamily::kV31:
-      return "v3.1";
-    default:
-      return "";
-  }
-}
-
 std::string hex(std::span<const uint8_t> bytes) {
   std::string text;
   for (uint8_t byte : bytes) {
@@ -146,7 +128,6 @@ std::string hex(std::span<const uint8_t> bytes) {
 
 Facts Model::facts() const {
   Facts facts;
-  const text::Tokenizer *tokenizer = tokenizer_.get();
   facts.add("architecture", family_name_);
   facts.add("vocab", uint64_t{vocab()});
   facts.add("tokens.count", uint64_t{n_vocab_});
@@ -161,6 +142,7 @@ Facts Model::facts() const {
   facts.add("weights.type", weight_type_);
   facts.add("weights.stored_bytes", plan_.stored_bytes);
   facts.add("weights.repacked_bytes", plan_.remade_bytes);
+  if (!repacked_as_.empty()) facts.add("weights.repacked_as", repacked_as_);
   if (!packed_for_.empty()) facts.add("weights.packed_for", packed_for_);
   facts.add("bytes_per_token", plan_.bytes_per_token);
   if (!plan_.backend.empty()) {
@@ -176,10 +158,7 @@ Facts Model::facts() const {
     facts.add("kv.bytes_per_token", plan_.kv_bytes_per_token);
     facts.add("bytes.total", plan_.total_bytes);
   }
-  add_token(&facts, "tokens.bos", tokenizer, text::Role::kBos);
-  add_token(&facts, "tokens.eos", tokenizer, text::Role::kEos);
-  facts.add("fim", uint64_t{tokenizer && tokenizer->role(text::Role::kFimHole) != text::kNoToken});
-  facts.add("chat_template", std::string(tokenizer ? family_text(tokenizer->chat_family()) : ""));
+  add_token_facts(tokenizer_.get(), &facts);
   facts.add("load_ms", load_ms_);
   if (adapters_) facts.add("adapters", uint64_t{adapters_->n_loaded()});
   if (engine_) {

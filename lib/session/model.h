@@ -67,7 +67,7 @@ class Model : public Retirable, public std::enable_shared_from_this<Model> {
   uint32_t n_vocab_ = 0;
   ModelPlan plan_;
   kv::Identity identity_;
-  std::string family_name_, weight_type_, card_, packed_for_;
+  std::string family_name_, weight_type_, card_, packed_for_, repacked_as_;
   bool has_fingerprint_ = true, profile_ = false;
   uint64_t n_parameters_ = 0;
   double load_ms_ = 0;

@@ -294,7 +294,7 @@ Status check_options(const OpenOptions &options, const model::Config &config) {
 }  // namespace
 
 Result<ModelFiles> open_source(const ModelSource &source, MapMode map) {
-  if (source.file) return open_model_files(source.file);
+  if (source.file) return open_model_files(source.file, source.folder.get());
   if (source.folder) return open_model_files(source.folder);
   if (source.path != "embedded") return open_model_files(source.path, map);
   const std::string path = own_folder() + "/deepseam/embedded.dsm";

@@ -29,7 +29,7 @@ class RuntimeState;
 // Where a model comes from: exactly one is given.
 struct ModelSource {
   std::string path;                      // folder or file; "embedded": the model file beside the library
-  std::shared_ptr<const Folder> folder;  // the host's own files
+  std::shared_ptr<const Folder> folder;  // the host's own files; beside `file`: where its other parts are
   std::shared_ptr<Source> file;          // one file: memory, or a host's read-at
 };
 

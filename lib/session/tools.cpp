@@ -96,11 +96,20 @@ Status add_hints(RuntimeState &runtime, const ToolOptions &options, std::shared_
 }
 
 // What reading the files takes otherwise than they say, and whether their tokenizer can be read.
-void add_notes(const ModelFiles &files, model::VerifyReport *report) {
-  if (auto tokenizer = load_tokenizer(files); !tokenizer.ok())
-    report->findings.push_back({tokenizer.status().code(), "", tokenizer.status().message()});
+// The answer is the tokenizer, if there is one.
+text::Tokenizer::Pointer add_notes(const ModelFiles &files, model::VerifyReport *report) {
   report->notes = files.notes;
   for (std::string &note : vocabulary_notes(files)) report->notes.push_back(std::move(note));
+  auto tokenizer = load_tokenizer(files);
+  if (!tokenizer.ok()) {
+    report->findings.push_back({tokenizer.status().code(), "", tokenizer.status().message()});
+    return nullptr;
+  }
+  if (!*tokenizer) return nullptr;
+  TokenTableReport table = check_token_table(files, **tokenizer);
+  for (std::string &wrong : table.wrong) report->findings.push_back({DS_E_MODEL, "", std::move(wrong)});
+  for (std::string &note : table.notes) report->notes.push_back(std::move(note));
+  return std::move(tokenizer).value();
 }
 
 }  // namespace
@@ -169,7 +178,7 @@ Result<Facts> verify(RuntimeState &runtime, const ModelSource &source, const Too
   DS_TRY_VALUE(const ModelFiles files, open_source(source, MapMode::kAuto));
   DS_TRY_VALUE(const model::WorkOptions work, work_options(runtime, options, Stage::kVerify));
   DS_TRY_VALUE(model::VerifyReport report, model::verify_model(files, work));
-  add_notes(files, &report);
+  const text::Tokenizer::Pointer tokenizer = add_notes(files, &report);
   Facts facts;
   facts.add("ok", uint64_t{report.findings.empty()});
   facts.add("findings", uint64_t{report.findings.size()});
@@ -182,6 +191,8 @@ Result<Facts> verify(RuntimeState &runtime, const ModelSource &source, const Too
   for (size_t i = 0; i < report.notes.size(); ++i) facts.add("notes." + std::to_string(i), report.notes[i]);
   facts.add("tensors", report.tensors);
   facts.add("bytes", report.bytes);
+  if (tokenizer) facts.add("tokens.count", uint64_t{tokenizer->vocab_size()});
+  add_token_facts(tokenizer.get(), &facts);
   return facts;
 }
 

@@ -86,7 +86,13 @@ Result<Tokenizer::Pointer> Tokenizer::from_vocab(const VocabParts &vocab, const 
   if (pre_type == "deepseek-v3" && vocab.merges.size() > 90000 && vocab.merges.size() < 110000)
     pre_type = "deepseek-llm";
   if (pre_type == "deepseek-llm" && vocab.merges.size() > 125000) pre_type = "deepseek-v3";
-  DS_TRY_VALUE(parts.rules, family_rules(pre_type));
+  auto rules = family_rules(pre_type);
+  if (rules.status().code() == DS_E_UNSUPPORTED)
+    return fail(DS_E_UNSUPPORTED, "tokenizer",
+                "%s: tokenizer.ggml.pre is \"%.60s\", expected deepseek-llm, deepseek-coder or deepseek-v3",
+                name.c_str(), std::string(pre_type).c_str())
+        .at(name);
+  DS_TRY_VALUE(parts.rules, std::move(rules));
   parts.bos = vocab.bos;
   parts.eos = vocab.eos;
   parts.pad = vocab.pad;

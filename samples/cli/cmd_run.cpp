@@ -96,7 +96,7 @@ void fill_params(const Host &host, const Options &o, Request *r) {
   p.min_p = o.min_p;
   p.repetition_penalty = o.repetition_penalty;
   p.seed = o.seed;
-  p.flags = o.random_seed ? DS_SAMPLING_RANDOM_SEED : 0;
+  p.flags = (o.random_seed ? DS_SAMPLING_RANDOM_SEED : 0) | (o.model_defaults ? DS_SAMPLING_MODEL_DEFAULTS : 0);
   p.max_tokens = o.max_tokens;
   p.n_choices = o.choices;
   p.n_logprobs = o.json ? o.logprobs : 0;

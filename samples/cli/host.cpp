@@ -102,6 +102,19 @@ void fill(const Host &host, const Options &options, ModelRequest *request) {
   o.n_options = options.profile ? 1 : 0;
 }
 
+// A folder that keeps no packed weights fails no open, and who named it wants to know.
+static void tell_pack_cache(ds_model *model, const Options &options) {
+  Error error;
+  ds_info *raw = nullptr;
+  if (options.pack_cache.empty() || options.quiet || ds_model_info(model, &raw, &error) != DS_OK) return;
+  const Handle<ds_info> info(raw);
+  ds_text found{};
+  if (ds_info_get_text(raw, "weights.pack_cache", &found, &error) != DS_OK) return;  // nothing is repacked
+  const std::string outcome = text(found);
+  if (outcome.rfind("not ", 0) == 0)
+    std::fprintf(stderr, "ds %s: --pack-cache: packed weights are %s\n", options.command.c_str(), outcome.c_str());
+}
+
 Handle<ds_model> open_model(const Host &host, const Options &options, uint32_t flags) {
   ModelRequest request;
   fill(host, options, &request);
@@ -111,7 +124,9 @@ Handle<ds_model> open_model(const Host &host, const Options &options, uint32_t f
   const ds_status status = ds_model_open(host.runtime(), &request.options, &model, &error);
   end_progress();
   check(status, error);
-  return Handle<ds_model>(model);
+  Handle<ds_model> opened(model);
+  tell_pack_cache(model, options);
+  return opened;
 }
 
 Handle<ds_session> new_session(ds_model *model) {

@@ -48,6 +48,9 @@ void add_sampling(CLI::App *app, Options *o) {
   app->add_option("--choices", o->choices, "independent answers");
   app->add_option("--logprobs", o->logprobs, "candidates to report per token (with --json)");
   app->add_option("--stop", o->stops, "end before this text; may be given several times");
+  app->add_flag("--model-defaults", o->model_defaults,
+                "what is not given is as the model's files say (generation_config.json, parameters of Ollama's), and "
+                "their stops end the text too");
   app->add_option("--cache-salt", o->salt);
 }
 

@@ -19,6 +19,7 @@ struct Options {
   uint64_t seed = 0, ram_budget = 0;
   bool json = false, deterministic = false, special = false, all = false, quiet = false, random_seed = false;
   bool as_is = false, fim_trace = false, profile = false, has_prompt = false, has_ids = false, timings = false;
+  bool model_defaults = false;
   std::vector<uint32_t> prefill{512}, depth{0}, batch{1};
   uint32_t repetitions = 3;
 };

@@ -7,6 +7,7 @@ oracle recorded. Nothing here looks inside the library.
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -179,6 +180,26 @@ def test_verify_finds_a_flipped_bit():
     broken.write_bytes(data)
     found = ds("verify", "--model", broken, "--json", status=1)
     assert b"differs from the hash" in found
+
+
+def test_pack_cache_keeps_weights_or_says_why_not():
+    plugins = json.loads(ds("plugins", "--json"))["plugins"]
+    if not any(plugin["name"] == "onednn" and plugin["state"] == "ready" for plugin in plugins):
+        return  # no other backend repacks
+    folder, model = SCRATCH / "kept", SCRATCH / "plain.dsm"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    ds("pack", "--model", MODEL, "--type", "q8", "--out", model)
+    ask = [DS, "generate", "--model", model, "--prompt", "int", "-n", "4", "--pack-cache"]
+    texts, kept = [], []
+    for place, words in ((folder, 0), (folder, 0), (SCRATCH / "nowhere", 1)):
+        done = subprocess.run([*map(str, ask), str(place)], capture_output=True, check=True)
+        lines = done.stderr.decode().splitlines()
+        assert len(lines) == words and all("--pack-cache: packed weights are not written: " in line for line in lines), lines
+        texts.append(done.stdout)
+        kept.append(sorted((path.name, path.stat().st_ino) for path in folder.iterdir()))
+    assert texts[0] == texts[1] == texts[2]
+    assert kept[0] == kept[1] and len(kept[0]) == 1, kept  # the second run found what the first wrote
 
 
 def test_failures_are_one_line_and_status_1():

@@ -4,6 +4,7 @@ The small tokenizer of tests/unit/text becomes GGUF arrays in a tiny model, once
 FIM marks and User marks as normal text. Both must give the ids that the tokenizer.json gives in a folder, `ds verify` must say
 what was taken otherwise, and the ends of a text must be where the file says.
 """
+import hashlib
 import json
 import os
 import shutil
@@ -53,6 +54,40 @@ def old_types(tokens, types):
     return [1 if text.startswith("<\uff5c") else kind for text, kind in zip(tokens, types)]
 
 
+def check_ollama(folder):
+    """A store of Ollama's with the sound file: its parameters count where they are asked for, its template never."""
+    def blob(content):
+        digest = hashlib.sha256(content).hexdigest()
+        (folder / "models/blobs" / f"sha256-{digest}").write_bytes(content)
+        return digest
+
+    def layer(kind, content):
+        return {"mediaType": f"application/vnd.ollama.image.{kind}", "digest": f"sha256:{blob(content)}", "size": len(content)}
+
+    def ask(*arguments):
+        return json.loads(run("generate", "--model", "coder:16b", "--ollama-models", folder / "models", "--prompt", "def", "-n", 12, "--json", *arguments))
+
+    (folder / "models/blobs").mkdir(parents=True)
+    manifest = folder / "models/manifests/registry.ollama.ai/library/coder/16b"
+    manifest.parent.mkdir(parents=True)
+    model, template = layer("model", (folder / "sound.gguf").read_bytes()), layer("template", b"{{ .Nonsense")
+
+    def store(**parameters):
+        layers = [model, template, layer("params", json.dumps(parameters).encode())]
+        manifest.write_text(json.dumps({"schemaVersion": 2, "layers": layers}))
+
+    store()
+    plain = ask()
+    stop = plain["text"][3:5]
+    store(stop=[stop, "never"], num_predict=5000)
+    assert ask()["text"] == plain["text"]  # a request says everything itself
+    found = ask("--model-defaults")
+    assert found["finish_reason"] == "stop" and found["text"] == plain["text"][:plain["text"].index(stop)], (found, plain)
+    store(temperature=100)
+    seeds = [ask("--model-defaults", "--seed", seed)["text"] for seed in (1, 2)]
+    assert seeds[0] != seeds[1] and ask("--seed", 1)["text"] == plain["text"], (seeds, plain)
+
+
 def main():
     tokens = gguf_files.vocabulary_of(TOKENIZER)[0]
     with tempfile.TemporaryDirectory() as name:
@@ -74,6 +109,7 @@ def main():
             found = report.get("notes", 0)
             found = len(found) if isinstance(found, (list, dict)) else found
             assert found == notes, report
+        check_ollama(folder)
         plan = json.loads(run("plan", "--model", folder / "sound.gguf", "--json"))
         assert plan["bytes"]["stored"] > 0, plan
     print("the same ids from a folder and from GGUF arrays, sound and old")

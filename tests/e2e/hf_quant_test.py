@@ -146,7 +146,7 @@ def put(folder, name, index, value):
     data = bytearray(path.read_bytes())
     size = int.from_bytes(data[:8], "little")
     entry = json.loads(data[8:8 + size])[name]
-    width = {"I32": 4, "F16": 2}[entry["dtype"]]
+    width = {"I32": 4, "F16": 2, "BF16": 2}[entry["dtype"]]
     at = 8 + size + entry["data_offsets"][0] + width * index
     data[at:at + width] = value.to_bytes(width, "little")
     path.write_bytes(data)
@@ -156,7 +156,8 @@ def check_damage(case, folder):
     """What loading refuses, verifying finds, in the same words."""
     failed, module = 0, "model.layers.1.self_attn.o_proj"
     damages = (("gptq-sym", ".qzeros", 0, 0x77777776, "the zero is 7, expected 8"), ("gptq-act", ".g_idx", 3, 99, "input 3 is of group 99, expected 0 to 1"),
-               ("gptq-g128", ".g_idx", 3, 1, "input 3 is of group 1, expected 0"), ("awq-g128", ".scales", 2, 0x7c00, "is not finite"))
+               ("gptq-g128", ".g_idx", 3, 1, "input 3 is of group 1, expected 0"), ("awq-g128", ".scales", 2, 0x7c00, "is not finite"),
+               ("ct-fp8-channel", ".weight_scale", 3, 0x4f80, "row 3, columns from 0: a q8_0 block holds numbers that are not finite or beyond"))
     for kind, tensor, index, value, sentence in damages:
         model = folder / kind
         hf_quant_files.write(model, case.raw, case.tensors, kind)

@@ -203,7 +203,11 @@ TEST_CASE("a format that only files hold computes what its repacked form compute
     const auto found = logits_of(rig, gguf_file(from, true, role, dtype, stored));
     CHECK(found == logits_of(rig, gguf_file(from, true, role, DType::kQ8_0, repacked)));
     CHECK(found != eval_all(rig.open("lite"), some_ids(40), 0));
+    const Facts said = rig.open(options_for(gguf_file(from, false, role, dtype, stored)))->facts();
+    REQUIRE(said.find("weights.repacked_as"));
+    CHECK(std::get<std::string>(*said.find("weights.repacked_as")) == "q8_0");
   }
+  CHECK_FALSE(rig.open(options_for(gguf_file(from, false)))->facts().find("weights.repacked_as"));
   const Facts facts = rig.open(options_for(gguf_file(from, true)))->facts();
   CHECK(fact(facts, "weights.repacked_bytes") > 0);  // kv_b
   CHECK(fact(facts, "weights.stored_bytes") > fact(facts, "weights.repacked_bytes"));

@@ -22,7 +22,7 @@ COVERS = {
     "GGUF files that are big-endian": {"lib/format/gguf.cpp"},
     ".dsm files of a newer version": {"lib/format/dsm_read.cpp"},
     "pre-tokenizers outside of the family": {"lib/text/families.cpp", "lib/text/regex.cpp", "lib/text/hf_tokenizer.cpp",
-                                             "lib/session/vocabulary.cpp"},
+                                             "lib/session/vocabulary.cpp", "lib/text/vocab_tokenizer.cpp"},
     "tensor types and scales that are not read": {"lib/format/hf_join.cpp", "lib/format/tensor_read.cpp",
                                                   "lib/format/repack.cpp", "backends/onednn/pack.cpp"},
     "Ollama's adapters": {"lib/format/ollama.cpp", "lib/format/open_model.cpp"},

@@ -87,6 +87,14 @@ TEST_CASE("a key that is missing or of another kind is named as the file names i
   check_refused(with("rope.freq_base", "text"), "deepseek2.rope.freq_base is not a number");
 }
 
+TEST_CASE("counts beyond any model stay what they are, for the configuration to refuse") {
+  GgufWish wish;
+  wish.left_out = "block_count";
+  GgufBuilder b = deepseek2_keys(wish);
+  b.key("deepseek2.block_count", 11, test::gguf_raw<int64_t>(INT64_MIN)).u32("deepseek2.nextn_predict_layers", 1);
+  CHECK_EQ(read(b).config.num_hidden_layers, INT64_MIN);
+}
+
 TEST_CASE("gates: what the keys and the tensors say together") {
   GgufWish wish;
   wish.sigmoid = wish.bias = true;

@@ -239,6 +239,24 @@ TEST_CASE("a split model opens by any of its parts, whatever their order") {
   CHECK_EQ(find_gguf(folder).value(), "m-00001-of-00003.gguf");
 }
 
+TEST_CASE("a split model of a host that cannot list its files: parts are called by their numbers alone") {
+  MemoryFolder folder;
+  folder.listable = false;
+  for (const auto &[name, bytes] : split_model().files) folder.files[name.substr(1)] = bytes;
+  for (const auto &[name, bytes] : folder.files) {
+    const auto file = open_gguf(memory_source("", bytes), &folder);
+    INFO(file.status().message());
+    REQUIRE(file.ok());
+    CHECK_EQ(file->metadata.text("general.architecture"), "deepseek2");
+    CHECK_EQ(file->tensors.tensors.size(), 3);
+  }
+  const std::string first = folder.files["-00001-of-00003.gguf"];
+  folder.files.erase("-00003-of-00003.gguf");
+  CHECK_FAILS(open_gguf(memory_source("", first), &folder), DS_E_NOT_FOUND, "-00003-of-00003.gguf is missing");
+  CHECK_FAILS(open_gguf(memory_source("", part(0, 40000, "a")), &folder), DS_E_FORMAT, "40000 parts");
+  CHECK_EQ(open_gguf(memory_source("", good().file()), &folder)->tensors.tensors.size(), 3);
+}
+
 TEST_CASE("what is wrong with a split model is named") {
   const auto check = [](const MemoryFolder &folder, const std::string &name, const char *part, ds_status code) {
     const auto file = open_gguf(folder, name);

@@ -41,6 +41,11 @@ struct Models {
     write("manifests/registry.ollama.ai/library/coder/latest", text);
     write("manifests/registry.ollama.ai/someone/coder/lite", text);
     write("manifests/example.org/team/coder/lite", text);
+#if !defined(_WIN32)  // where no file has a colon in its name
+    write("manifests/localhost:5000/team/coder/latest", text);
+#endif
+    const std::string half = manifest(layer("model", kModel) + "," + layer("params", std::string(64, 'd')));
+    write("manifests/registry.ollama.ai/library/half/latest", half);
     write("manifests/registry.ollama.ai/library/lost/latest", manifest(layer("model", std::string(64, 'c'))));
   }
   ~Models() { std::filesystem::remove_all(root); }
@@ -109,6 +114,28 @@ TEST_CASE("NAME:TAG under a folder of models, and the manifest itself") {
     CHECK_EQ(files->generation.stop_strings, std::vector<std::string>{"User:", "Assistant:"});
     CHECK_NE(files->path.find("sha256-" + kModel), std::string::npos);
   }
+}
+
+#if !defined(_WIN32)
+TEST_CASE("the port of a host is no tag") {
+  const Models models;
+  for (const char *name : {"localhost:5000/team/coder", "localhost:5000/team/coder:latest"}) {
+    CAPTURE(name);
+    auto files = models.open(name);
+    INFO(files.status().message());
+    CHECK(files.ok());
+  }
+}
+#endif
+
+TEST_CASE("parameters that are missing are no reason not to open, and are told of") {
+  const Models models;
+  auto files = models.open("half");
+  REQUIRE(files.ok());
+  CHECK_FALSE(files->generation.temperature);
+  REQUIRE_EQ(files->notes.size(), 1);
+  CHECK_NE(files->notes[0].find("sha256-dddd"), std::string::npos);
+  CHECK(models.open("coder")->notes.empty());
 }
 
 TEST_CASE("what is missing is named") {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "gguf_samples.h"
 #include "samples.h"
 #include "unit/base/temporary_folder.h"
 
@@ -56,6 +57,23 @@ TEST_CASE("a folder that lacks its config or has a damaged one") {
   CHECK_FAILS(open_model_files(folder), DS_E_FORMAT, "config.json");
   folder->files.erase("config.json");
   CHECK_FAILS(open_model_files(folder), DS_E_NOT_FOUND, "neither a config.json");
+}
+
+TEST_CASE("a config.json beside GGUF files, without safetensors, belongs to the model they were made of") {
+  auto folder = std::make_shared<test::MemoryFolder>();
+  folder->files["config.json"] = R"({"model_type":"deepseek_v2"})";
+  CHECK_FAILS(open_model_files(folder), DS_E_NOT_FOUND, "nor any *.safetensors");
+  folder->files["x.gguf"] = test::deepseek2_keys({}).file();
+  const auto files = open_model_files(folder);
+  INFO(files.status().message());
+  REQUIRE(files.ok());
+  CHECK_EQ(files->kind, ModelKind::kGguf);
+  folder->files["y.gguf"] = folder->files["x.gguf"];
+  CHECK_FAILS(open_model_files(folder), DS_E_ARGUMENT, "more than one GGUF model");
+  folder->files["model.safetensors"] = weights('w');
+  const auto plain = open_model_files(folder);
+  REQUIRE(plain.ok());
+  CHECK_EQ(plain->kind, ModelKind::kHfFolder);
 }
 
 TEST_CASE("kinds are told by content") {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "unit/base/temporary_folder.h"
@@ -48,6 +49,25 @@ TEST_CASE("a damaged number and its hash are both found") {
   CHECK_EQ(report.findings[1].code, DS_E_FORMAT);
   CHECK_EQ(report.findings[1].tensor, "layers.1.o");
   CHECK(std::strstr(report.findings[1].message.c_str(), "row 2, column 1"));
+}
+
+TEST_CASE("numbers that loading cannot turn into what backends get are a finding") {
+  TemporaryFolder folder;
+  synth("tiny", PackType::kQ3_K, folder / "x.dsm");
+  std::string bytes = TemporaryFolder::read(folder / "x.dsm");
+  const ModelFiles files = opened(folder / "x.dsm");
+  const auto found = std::ranges::find(files.tensors.tensors, DType::kQ3_K, &TensorInfo::dtype);
+  REQUIRE(found != files.tensors.tensors.end());
+  const uint16_t largest = 0x7bff;  // 65504: finite, and 128 times it, -4 by -32, more than Q8_0 holds
+  std::memset(&bytes[found->range.offset], 0, 108);
+  std::memcpy(&bytes[found->range.offset + 108], &largest, 2);
+  folder.write("x.dsm", bytes);
+  const VerifyReport report = verified(folder / "x.dsm");
+  REQUIRE_EQ(report.findings.size(), 2);
+  CHECK_EQ(report.findings[0].code, DS_E_CHECKSUM);
+  CHECK_EQ(report.findings[1].code, DS_E_FORMAT);
+  CHECK_EQ(report.findings[1].tensor, found->name);
+  CHECK(std::strstr(report.findings[1].message.c_str(), "beyond 8 million"));
 }
 
 TEST_CASE("an impossible configuration is a finding") {

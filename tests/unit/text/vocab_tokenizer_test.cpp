@@ -73,7 +73,11 @@ TEST_CASE("vocabulary arrays: a byte without a token becomes U+FFFD") {
 
 TEST_CASE("vocabulary arrays: inconsistent ones are refused") {
   Arrays arrays;
-  CHECK(arrays.load("llama-bpe").status().code() == DS_E_UNSUPPORTED);
+  const Status other = arrays.load("llama-bpe").status();
+  CHECK(other.code() == DS_E_UNSUPPORTED);
+  CHECK(std::string(other.message()) ==
+        "test.gguf: tokenizer.ggml.pre is \"llama-bpe\", expected deepseek-llm, "
+        "deepseek-coder or deepseek-v3");
   arrays.merges = {"a b"};
   CHECK(arrays.load().status().code() == DS_E_FORMAT);
   for (const char *bad : {"ab", "", " ", "a ", " a", "a  b"}) {

@@ -23,7 +23,7 @@ pub enum Source {
 /// A program's own files.
 pub trait Files: Send + Sync {
     /// Opens a file by its relative name, such as "config.json"; the empty name is the model file itself, if it is one
-    /// file. NOT_FOUND if there is none.
+    /// file or a part of a split GGUF model ("-00001-of-00003.gguf" and so on). NOT_FOUND if there is none.
     fn open(&self, name: &str) -> Result<Box<dyn ReadAt>, Code>;
     /// Whether files may be read by several threads at once; else reads come one at a time.
     fn concurrent(&self) -> bool {
