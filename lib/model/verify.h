@@ -25,8 +25,8 @@ struct VerifyReport {
 };
 
 // Configuration, presence and shape of every weight, content hashes (.dsm), NaN and infinity, numbers beyond the format
-// that the loader turns them into. What is damaged is a
-// finding, at most 100 of them; a failed Status means that verifying itself could not go on (cancelled, no memory).
+// that the loader turns them into. What is damaged is a finding, at most 100 of them; a failed Status means that
+// verifying itself could not go on (cancelled, no memory).
 Result<VerifyReport> verify_model(const ModelFiles &files, const WorkOptions &work);
 
 }  // namespace deepseam::model

@@ -95,8 +95,8 @@ Status add_hints(RuntimeState &runtime, const ToolOptions &options, std::shared_
   return {};
 }
 
-// What reading the files takes otherwise than they say, and whether their tokenizer can be read.
-// The answer is the tokenizer, if there is one.
+// What reading the files takes otherwise than they say, and what their tokenizer cannot do. Returns it, if there is
+// one.
 text::Tokenizer::Pointer add_notes(const ModelFiles &files, model::VerifyReport *report) {
   report->notes = files.notes;
   for (std::string &note : vocabulary_notes(files)) report->notes.push_back(std::move(note));

@@ -38,8 +38,8 @@ namespace Deepseam
       return FromMemory((IntPtr)data, size);
     }
 
-    /// <summary>The host's own files. `open` gets a relative name such as "config.json", or "" for the model file itself,
-    /// and answers a stream that can seek, or null if there is none. Any thread, one call at a time.</summary>
+    /// <summary>The host's own files. `open` gets a relative name such as "config.json", or "" for the model file itself
+    /// or a part of a split GGUF model ("-00001-of-00003.gguf" and so on), and answers a stream that can seek, or null if there is none. Any thread, one call at a time.</summary>
     public static ModelSource FromStreams(Func<string, Stream> open) =>
       new ModelSource { open = open ?? throw new ArgumentNullException(nameof(open)) };
 

@@ -24,7 +24,8 @@ type Bytes []byte
 // Files are the program's own files: archives, encrypted stores. Read by several threads at once unless Serial.
 type Files struct {
 	// Open opens a file by its relative name, such as "config.json"; the empty name is the model file itself, if it is one
-	// file or a part of a split GGUF model ("-00001-of-00003.gguf" and so on). fs.ErrNotExist, or any error that is NotFound, if there is none. Files that are io.Closer are closed.
+	// file or a part of a split GGUF model ("-00001-of-00003.gguf" and so on). fs.ErrNotExist, or any error that is
+	// NotFound, if there is none. Files that are io.Closer are closed.
 	Open   func(name string) (File, error)
 	Serial bool // reads come one at a time
 }
