@@ -30,6 +30,7 @@ struct ModelFiles {
   std::shared_ptr<const DsmFile> dsm;    // kDsm; its tensor directory is moved to `tensors`
   std::shared_ptr<const GgufFile> gguf;  // kGguf; likewise
   std::vector<std::string> notes;        // what the files leave out or say and is not followed; what was taken
+  bool host_reads = false;               // by the host's own functions, where each read may cost a lot
 };
 
 // Tokenizer files of an HF folder (texts; empty where there is none), the blob of a .dsm, or the keys of a GGUF file.

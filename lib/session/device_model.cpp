@@ -112,11 +112,13 @@ Status take_part(const Loading &loading, const TensorInfo &part, Kept *kept, run
   return {};
 }
 
-// Whether any part must be read, and none has scales beside it.
-bool is_read(const TensorDirectory &tensors, const model::WeightBinding &binding) {
+// Whether any part must be read, and none has scales beside it. Hosts are asked for few and large pieces: behind their
+// functions may be an archive that unpacks, or a network.
+bool is_for_backend(const ModelFiles &files, const model::WeightBinding &binding) {
+  const TensorDirectory &tensors = files.tensors;
   const auto scaled = [](const TensorInfo *part) { return part->has_scales; };
   const auto unseen = [&](const TensorInfo *part) { return view_range(tensors, part->range).empty(); };
-  return std::ranges::none_of(binding.parts, scaled) && std::ranges::any_of(binding.parts, unseen);
+  return !files.host_reads && std::ranges::none_of(binding.parts, scaled) && std::ranges::any_of(binding.parts, unseen);
 }
 
 // The backend reads the parts in pieces that stay in a core's cache until they are packed.
@@ -192,7 +194,7 @@ runtime::SourceCallback weight_source(const ModelFiles &files, const model::Weig
     kept->scales.reserve(binding->parts.size());  // spans into it stay valid
     if (binding->is_remade())
       DS_TRY(remake(loading, *binding, kept.get(), &source));
-    else if (pulled && is_read(loading.files.tensors, *binding))
+    else if (pulled && is_for_backend(loading.files, *binding))
       read_by_backend(loading, *binding, &source);
     else
       for (const TensorInfo *part : binding->parts) DS_TRY(take_part(loading, *part, kept.get(), &source));

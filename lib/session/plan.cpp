@@ -294,8 +294,11 @@ Status check_options(const OpenOptions &options, const model::Config &config) {
 }  // namespace
 
 Result<ModelFiles> open_source(const ModelSource &source, MapMode map) {
-  if (source.file) return open_model_files(source.file, source.folder.get());
-  if (source.folder) return open_model_files(source.folder);
+  if (source.file || source.folder) {
+    auto files = source.file ? open_model_files(source.file, source.folder.get()) : open_model_files(source.folder);
+    if (files.ok()) files->host_reads = true;
+    return files;
+  }
   if (source.path != "embedded") return open_model_files(source.path, map);
   const std::string path = own_folder() + "/deepseam/embedded.dsm";
   auto files = open_model_files(path, map);
