@@ -55,9 +55,9 @@ TEST_CASE("numbers that loading cannot turn into what backends get are a finding
   TemporaryFolder folder;
   synth("tiny", PackType::kQ3_K, folder / "x.dsm");
   std::string bytes = TemporaryFolder::read(folder / "x.dsm");
-  const ModelFiles files = opened(folder / "x.dsm");
-  const auto found = std::ranges::find(files.tensors.tensors, DType::kQ3_K, &TensorInfo::dtype);
-  REQUIRE(found != files.tensors.tensors.end());
+  const std::vector<TensorInfo> tensors = opened(folder / "x.dsm").tensors.tensors;  // and closed: it is written anew
+  const auto found = std::ranges::find(tensors, DType::kQ3_K, &TensorInfo::dtype);
+  REQUIRE(found != tensors.end());
   const uint16_t largest = 0x7bff;  // 65504: finite, and 128 times it, -4 by -32, more than Q8_0 holds
   std::memset(&bytes[found->range.offset], 0, 108);
   std::memcpy(&bytes[found->range.offset + 108], &largest, 2);
