@@ -114,7 +114,7 @@ Result<LoadedWeight *> load_weight(const Layout &layout, Device &device, uint32_
     const graph::Tensor &tensor = layout.graph.tensors[use.slices[i].tensor];
     const auto *given = reinterpret_cast<const uint8_t *>(request.sources) + uint64_t{i} * request.source_stride;
     DS_TRY_VALUE(const dsb_weight_source source,
-                 take_struct(reinterpret_cast<const dsb_weight_source *>(given), tensor.name.c_str(), kFirstSource));
+                 take_struct(reinterpret_cast<const dsb_weight_source *>(given), "weight_source", kFirstSource));
     DS_TRY_VALUE(StoredTensor view, view_of(source, tensor.dtype, tensor.shape, tensor.name.c_str(), use.pulls));
     DS_TRY(check_parts(view, tensor.name.c_str()));
     lasting = lasting && (source.flags & DSB_SOURCE_LASTING);

@@ -1,7 +1,7 @@
 // Large reads by all threads: a part of a source into memory that the caller has.
 //
-// One thread alone reads about half of what a memory bus or an NVMe drive gives. Sources that take one call at a time
-// (host callbacks without DS_IO_CONCURRENT) order the pieces themselves.
+// A file in the page cache is copied by whoever reads it, so that one thread alone would leave the others idle. Sources
+// that take one call at a time (host callbacks without DS_IO_CONCURRENT) order the pieces themselves.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,6 @@
 // How a model's files are read while its weights are loaded.
+#include "session/device_model.h"
+
 #include <mutex>
 #include <set>
 
@@ -35,6 +37,19 @@ class ReadFile : public Source {
 };
 
 }  // namespace
+
+TEST_CASE("what the backend packs whole it reads by itself") {
+  Rig rig({}, sdk::root<onednn::kBackend>());
+  OpenOptions options;
+  options.source.path = synth_file(rig);
+  const PlannedModel model = must(plan_model(*rig.runtime, options, true));
+  const auto layout = must(device_layout(must(open_device(*rig.runtime, model.plan)), model));
+  for (const runtime::PackedWeight &weight : layout->weights()) {
+    const std::string &name = layout->tensors()[weight.slices[0].tensor].name;
+    INFO(name);
+    CHECK(weight.pulled == !(weight.mappable || name.ends_with("kv_b")));  // kv_b is cut into heads
+  }
+}
 
 TEST_CASE("a host's own file is read in large pieces, and gives the answers of the path") {
   Rig rig({}, sdk::root<onednn::kBackend>());
