@@ -10,9 +10,11 @@
 #include <cfenv>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <functional>
 #include <mutex>
 #include <set>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -53,11 +55,23 @@ void run_with_stack(size_t bytes, const std::function<void()> &f) {
   CHECK(call.failure == "");
 }
 
+// Whether the system is taking a thread away: whoever joins it may go on a moment before it leaves /proc.
+bool is_exiting(const std::string &thread) {
+  constexpr uint32_t kExiting = 4;  // PF_EXITING of the kernel
+  std::ifstream file("/proc/self/task/" + thread + "/stat");
+  std::string line, field;
+  if (!std::getline(file, line)) return true;
+  std::istringstream fields(line.substr(line.rfind(')') + 1));
+  for (int i = 0; i < 7; ++i) fields >> field;  // state, five ids, flags
+  return (std::stoul(field) & kExiting) != 0;
+}
+
 std::set<pid_t> threads_of_process() {
   std::set<pid_t> found;
   DIR *dir = opendir("/proc/self/task");
   while (dirent *entry = readdir(dir))
-    if (entry->d_name[0] != '.') found.insert(static_cast<pid_t>(std::stol(entry->d_name)));
+    if (entry->d_name[0] != '.' && !is_exiting(entry->d_name))
+      found.insert(static_cast<pid_t>(std::stol(entry->d_name)));
   closedir(dir);
   return found;
 }
