@@ -113,6 +113,11 @@ Result<LoadedWeight *> load_weight(const Layout &layout, Device &device, uint32_
   for (uint32_t i = 0; i < request.n_sources; ++i) {
     const graph::Tensor &tensor = layout.graph.tensors[use.slices[i].tensor];
     const auto *given = reinterpret_cast<const uint8_t *>(request.sources) + uint64_t{i} * request.source_stride;
+    uint32_t size;
+    std::memcpy(&size, given, sizeof size);
+    if (size > request.source_stride)
+      return fail(DS_E_STRUCT, "backend", "weight %s: source.struct_size is %u, expected at most the stride, %u",
+                  tensor.name.c_str(), size, request.source_stride);
     DS_TRY_VALUE(const dsb_weight_source source,
                  take_struct(reinterpret_cast<const dsb_weight_source *>(given), "weight_source", kFirstSource));
     DS_TRY_VALUE(StoredTensor view, view_of(source, tensor.dtype, tensor.shape, tensor.name.c_str(), use.pulls));

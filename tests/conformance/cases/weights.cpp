@@ -1,5 +1,6 @@
 // Loading weights: sources that lie are refused, exported bytes map to the same program, a layout tells what it will
 // do.
+#include <cstddef>
 #include <cstring>
 
 #include "tiny.h"
@@ -88,6 +89,9 @@ CONFORMANCE("weights: sources that do not fit are refused") {
     CHECK(load((bad = good.raw, bad.n_parts = 0, bad)) != DS_OK);
     CHECK(load((bad = good.raw, bad.part_stride = 4, bad)) != DS_OK);
     CHECK(load((bad = good.raw, bad.struct_size = 8, bad)) != DS_OK);
+    constexpr uint32_t kFirst = offsetof(dsb_weight_source, read);  // what hosts of the first version have
+    CHECK(load(good.raw, 0, 1, kFirst) != DS_OK);
+    CHECK(load((bad = good.raw, bad.struct_size = kFirst, bad), 0, 1, kFirst) == DS_OK);
     Source part(tensor);
     part.parts[0].bytes -= 1;
     CHECK(load(part.raw) != DS_OK);
