@@ -20,8 +20,10 @@ namespace {
 class Staging {
  public:
   explicit Staging(const Allocator &allocator) : allocator_(allocator) {}
-  // At least `size` bytes: the smallest spare buffer that holds them, else a new one in place of all.
+  // At least `size` bytes: the smallest spare buffer that holds them, else a new one in place of all. Each is given
+  // back or goes with this.
   Result<Buffer> take(uint64_t size) {
+    spare_.reserve(spare_.size() + ++n_taken_);  // giving back happens in destructors, which cannot fail
     const auto fits = std::ranges::find_if(spare_, [&](const Buffer &each) { return each.size() >= size; });
     if (fits == spare_.end()) {
       spare_.clear();
@@ -31,7 +33,8 @@ class Staging {
     spare_.erase(fits);
     return buffer;
   }
-  void give(Buffer buffer) {
+  void give(Buffer buffer) noexcept {
+    --n_taken_;
     const auto larger = std::ranges::find_if(spare_, [&](const Buffer &each) { return each.size() > buffer.size(); });
     spare_.insert(larger, std::move(buffer));
   }
@@ -39,6 +42,7 @@ class Staging {
  private:
   Allocator allocator_;
   std::vector<Buffer> spare_;  // small to large
+  size_t n_taken_ = 0;         // at least as many as are out: a take that failed counts on
 };
 
 // What loading a weight's sources takes beside its files.
