@@ -26,6 +26,7 @@ CHARS_PER_TOKEN = 3.0   # a low guess, so that most pieces fit a row
 FIM_SHARE = 0.5
 FIM_SHORTEST = 400      # characters; the longest piece fills a row
 HOLES = (("span", 0.1), ("line", 0.54), ("lines", 0.36))
+LINE_BREAK = "\u010a"   # how a byte-level vocabulary spells it
 SPECIAL = {"bos": "<｜begin▁of▁sentence｜>", "eos": "<｜end▁of▁sentence｜>", "begin": "<｜fim▁begin｜>",
            "hole": "<｜fim▁hole｜>", "end": "<｜fim▁end｜>"}
 
@@ -82,6 +83,8 @@ class Encoder:
         self.special = {name: self.tokenizer.token_to_id(text) for name, text in SPECIAL.items()}
         if None in self.special.values():
             raise ValueError(f"{path}: lacks one of {list(SPECIAL.values())}")
+        tokens = [self.tokenizer.id_to_token(i) or "" for i in range(self.tokenizer.get_vocab_size())]
+        self.ends_line = np.array([token.endswith(LINE_BREAK) for token in tokens])  # [vocabulary]
 
     def encode(self, texts):
         return [encoding.ids for encoding in self.tokenizer.encode_batch(texts, add_special_tokens=False)]

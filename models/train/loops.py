@@ -1,10 +1,10 @@
 """Rows in which a piece of text is said again and again, and the loss that makes each saying less likely than the last.
 
 A small model that decodes greedily soon repeats itself: each repetition makes the next one more likely. Against it some
-rows of a step get loops: the last few tokens at a place come again and again, then the text goes on. A token's first
-repetition counts for nothing; each later one shall have DECAY times the probability that the model gave to the one before
-(the target of Xu et al. 2022, "Learning to Break the Loop", here with the cross entropy of that one event, whose gradient
-does not vanish where the model is sure); where the text goes on, the loss is the usual one.
+rows of a step get loops: the last few tokens at a place, most often one to three whole lines, come again and again, then
+the text goes on. A token's first repetition counts for nothing; each later one shall have DECAY times the probability that
+the model gave to the one before (the target of Xu et al. 2022, "Learning to Break the Loop", here with the cross entropy of
+that one event, whose gradient does not vanish where the model is sure); where the text goes on, the loss is the usual one.
 Owns where loops are and their loss. Leaves the share of rows that have them to train.py.
 """
 import numpy as np
@@ -12,6 +12,8 @@ import torch
 
 DECAY = 0.5
 LONGEST_PERIOD = 80      # tokens, about four lines of code
+AT_LINES = 0.6           # of the loops begin and end where lines do, as those of greedy choice mostly do
+MOST_LINES = 3           # that such a loop repeats
 LENGTHS = 48, 480        # tokens that a loop adds, but at least three repetitions
 SPACING = 640            # tokens of text between the beginnings of loops, about
 
@@ -20,14 +22,28 @@ def log_uniform(rng, low, high):
     return int(low * (high / low) ** rng.random())
 
 
-def loop_row(row, rng, first_special):
+def whole_lines(ends, place, rng):
+    """(place, period) of the last one to MOST_LINES lines that end at `place` or before; None if they are too long.
+
+    `ends` are the places behind the tokens that end a line, in their order."""
+    last = np.searchsorted(ends, place, "right") - 1
+    first = last - rng.integers(1, MOST_LINES + 1)
+    if first < 0 or ends[last] - ends[first] > LONGEST_PERIOD:
+        return None
+    return int(ends[last]), int(ends[last] - ends[first])
+
+
+def loop_row(row, rng, first_special, ends_line):
     """(row with loops, of the same length; period of each repeated token, 0 elsewhere; which repetition it is).
 
     Special tokens are never repeated, so that beginnings and ends stay as they were."""
-    context, parts, at = len(row), [], 0
+    context, parts, at, ends = len(row), [], 0, np.flatnonzero(ends_line[row]) + 1
     while at < context:
         place = at + log_uniform(rng, SPACING // 4, SPACING * 2)
         period = log_uniform(rng, 1, LONGEST_PERIOD + 1)
+        lines = whole_lines(ends, place, rng) if rng.random() < AT_LINES and place < context else None
+        if lines and lines[0] - lines[1] >= at:
+            place, period = lines
         parts.append((row[at:place], 0, None))
         piece = row[place - period:place]
         if place < context and (piece < first_special).all():
@@ -40,12 +56,13 @@ def loop_row(row, rng, first_special):
     return tokens, periods.astype(np.int64), turns.astype(np.int64)
 
 
-def with_loops(ids, share, rng, first_special):
+def with_loops(ids, share, rng, first_special, ends_line):
     """ids [B, T], of which a `share` of the rows get loops -> (ids, lag [B, T], weight [B, T]) for the next token of each
-    place: lag is the distance to the repetition before where that is the target, else 0; weight is 0 for first ones."""
+    place: lag is the distance to the repetition before where that is the target, else 0; weight is 0 for first ones.
+    `ends_line` [vocabulary] says which tokens end with a line break."""
     ids, lag, weight = ids.numpy().copy(), np.zeros(ids.shape, np.int64), np.ones(ids.shape, np.float32)
     for b in np.flatnonzero(rng.random(len(ids)) < share):
-        ids[b], periods, turns = loop_row(ids[b], rng, first_special)
+        ids[b], periods, turns = loop_row(ids[b], rng, first_special, ends_line)
         lag[b, :-1] = (periods * (turns > 1))[1:]
         weight[b, :-1] = turns[1:] != 1
     return torch.from_numpy(ids), torch.from_numpy(lag), torch.from_numpy(weight)

@@ -113,7 +113,8 @@ class Trainer:
         self.model = DeepSeek(self.config).to(self.device)
         self.optimizer = Optimizer(self.model, args.optimizer, args.weight_decay)
         self.forward = torch.compile(self.model, dynamic=False) if args.compile else self.model
-        self.special = data.Encoder(args.tokenizer).special
+        encoder = data.Encoder(args.tokenizer)
+        self.special, self.ends_line = encoder.special, encoder.ends_line
         contexts = [args.context] + ([args.long_context] if args.stretch else [])
         self.rows = {context: Rows(args.rows, context, args.seed) for context in contexts}
         self.row = {context: 0 for context in contexts}
@@ -196,11 +197,11 @@ class Trainer:
         args, context = self.args, self.context()
         self.optimizer.publish(self.schedule.decaying(self.done()))
         micros = self.batch(context)
-        rng = np.random.default_rng((args.seed, self.step, self.rank))
+        rng, first_special = np.random.default_rng((args.seed, self.step, self.rank)), min(self.special.values())
         total = torch.zeros(4, device=self.device)
         for ids in micros:
             ids, lag, counts = (part.to(self.device, non_blocking=True)
-                                for part in loops.with_loops(ids, args.loops, rng, min(self.special.values())))
+                                for part in loops.with_loops(ids, args.loops, rng, first_special, self.ends_line))
             targets, middle = targets_of(ids), in_middle(ids, self.special)
             nats, balance, self.loads = self.forward(ids, targets)
             weight = torch.where(middle, args.middle_weight, 1.0) * counts * (targets >= 0)

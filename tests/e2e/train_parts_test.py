@@ -116,7 +116,8 @@ def test_loops_repeat_what_stood_before_and_the_text_goes_on():
     import torch
     from loops import with_loops
     ids = torch.arange(8 * 4096).remainder(16000).view(8, 4096)
-    looped, lag, counts = with_loops(ids, 1.0, np.random.default_rng(1), 16375)
+    ends_line = np.arange(2 * 16375) % 12 == 7
+    looped, lag, counts = with_loops(ids, 1.0, np.random.default_rng(1), 16375, ends_line)
     rows, places = lag.nonzero(as_tuple=True)
     assert len(rows) > 1000
     assert (looped[rows, places + 1] == looped[rows, places + 1 - lag[rows, places]]).all()
@@ -125,9 +126,22 @@ def test_loops_repeat_what_stood_before_and_the_text_goes_on():
     fresh = (lag == 0) & (counts > 0)
     steps = (looped[:, 1:] - looped[:, :-1]).remainder(16000)[fresh[:, :-1]]
     assert (steps == 1).all(), "what is no repetition goes on where the text stopped"
-    same, none, all_count = with_loops(ids, 0.0, np.random.default_rng(1), 16375)
+    same, none, all_count = with_loops(ids, 0.0, np.random.default_rng(1), 16375, ends_line)
     assert torch.equal(same, ids) and not none.any() and all_count.all()
-    assert with_loops(ids + 16375, 1.0, np.random.default_rng(1), 16375)[1].any().item() is False
+    assert with_loops(ids + 16375, 1.0, np.random.default_rng(1), 16375, ends_line)[1].any().item() is False
+
+
+@needs_torch
+def test_most_loops_are_whole_lines():
+    from loops import AT_LINES, MOST_LINES, loop_row
+    row, ends_line, begins = np.arange(8192), np.arange(8192) % 12 == 7, []
+    for seed in range(20):
+        tokens, periods, turns = loop_row(row, np.random.default_rng(seed), 16375, ends_line)
+        first = np.flatnonzero((turns[1:] > 0) & (turns[:-1] == 0)) + 1
+        begins += [(tokens[at - 1], periods[at]) for at in first]
+    lines = [period for last, period in begins if ends_line[last] and period % 12 == 0]
+    assert {period // 12 for period in lines} >= set(range(1, MOST_LINES + 1))
+    assert AT_LINES - 0.1 < len(lines) / len(begins) < AT_LINES + 0.1
 
 
 @needs_torch
