@@ -1,12 +1,14 @@
 // Every use of the heap in this program can fail: the n-th one, once or with all that follow, while a model is opened,
-// a text filled in, a job run and logits taken through the C API. Each run ends in statuses, the session that is left
-// then answers as if nothing had been, no handle stays, and nothing hangs.
+// a text filled in, a job run and logits taken through the C API, with repacked weights kept in a folder (which is of
+// use to onednn alone). Each run ends in statuses, the session that is left then answers as if nothing had been, no
+// handle stays, and nothing hangs.
 //
 // The runtime's own allocator is tested in memory_test.cpp; this is about everything else (lib/base/allocator.h says
 // what goes where), so the program replaces operator new and links the library and the backend as archives.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -19,7 +21,8 @@
 
 #include "deepseam/deepseam.h"
 #include "fault/fault.h"
-#include "ref/ref.h"
+#include "golden/backend.h"
+#include "unit/base/temporary_folder.h"
 
 namespace {
 
@@ -95,7 +98,15 @@ class Watchdog {
   std::thread thread_{[this] { watch(); }};
 };
 
-const dsb_root *DS_CALL ref_backend() { return deepseam::ref::root(); }
+const dsb_root *DS_CALL backend() { return deepseam::golden::backend_root(); }
+
+ds_text text(const char *words) { return {words, DS_STRLEN}; }
+
+// What a life begins with.
+struct Beginning {
+  std::string model, packed;  // a file; a folder
+  bool mapped = true;
+};
 
 struct Host {
   ds_runtime *runtime = nullptr;
@@ -103,7 +114,7 @@ struct Host {
   ds_session *session = nullptr;
 };
 
-ds_status open(const std::string &path, Host *host, ds_error *error) {
+ds_status open(const Beginning &from, Host *host, ds_error *error) {
   ds_runtime_options options{};
   options.struct_size = sizeof options;
   options.abi_version = DS_ABI_VERSION;
@@ -111,20 +122,20 @@ ds_status open(const std::string &path, Host *host, ds_error *error) {
   options.n_threads = 2;
   ds_source_path source{};
   source.head = {sizeof source, DS_SOURCE_PATH};
-  source.path = {path.data(), path.size()};
+  source.path = text(from.model.c_str());
   ds_model_options model{};
   model.struct_size = sizeof model;
   model.flags = DS_MODEL_DETERMINISTIC;
   model.source = &source.head;
   model.context_length = 256;
+  model.map_mode = from.mapped ? DS_MAP_ALWAYS : DS_MAP_NEVER;
+  model.pack_cache_dir = text(from.packed.c_str());
   ds_status status = ds_runtime_create(&options, &host->runtime, error);
-  if (status == DS_OK) status = ds_runtime_register_backend(host->runtime, ref_backend, error);
+  if (status == DS_OK) status = ds_runtime_register_backend(host->runtime, backend, error);
   if (status == DS_OK) status = ds_model_open(host->runtime, &model, &host->model, error);
   if (status == DS_OK) status = ds_session_create(host->model, nullptr, &host->session, error);
   return status;
 }
-
-ds_text text(const char *words) { return {words, DS_STRLEN}; }
 
 ds_status fill_in(ds_session *session, std::vector<uint32_t> *ids, ds_error *error) {
   ds_fim_input input{};
@@ -205,11 +216,11 @@ ds_status adapt(const Host &host, ds_error *error) {
 
 // One whole life. `expected`: what a run without failures fills in; empty: not known yet, and then it is told. Nothing
 // is judged while the heap fails, because judging needs it, too.
-void live(const std::string &path, std::vector<uint32_t> *expected) {
+void live(const Beginning &from, std::vector<uint32_t> *expected) {
   Host host;
   ds_error error{};
   error.struct_size = sizeof error;
-  ds_status statuses[5] = {open(path, &host, &error), DS_OK, DS_OK, DS_OK, DS_OK};
+  ds_status statuses[5] = {open(from, &host, &error), DS_OK, DS_OK, DS_OK, DS_OK};
   const bool opened = statuses[0] == DS_OK;
   if (opened) {
     statuses[1] = fill_in(host.session, nullptr, &error);
@@ -238,9 +249,7 @@ void live(const std::string &path, std::vector<uint32_t> *expected) {
   CHECK(ds_live_objects() == 0);
 }
 
-std::string model_file() {
-  const std::string path =
-      (std::filesystem::temp_directory_path() / "heap_test_").string() + std::to_string(::getpid()) + ".dsm";
+void write_model(const std::string &path) {
   Host host;
   ds_error error{};
   error.struct_size = sizeof error;
@@ -256,31 +265,42 @@ std::string model_file() {
   REQUIRE_MESSAGE(ds_model_synth(host.runtime, &synth, &error) == DS_OK, error.message);
   REQUIRE(ds_runtime_shutdown(host.runtime, 60 * kSecond, &error) == DS_OK);
   ds_runtime_release(host.runtime);
-  return path;
+}
+
+// One after another: what is packed is made and written, then used; files are mapped, then read.
+Beginning beginning(const TemporaryFolder &folder, uint64_t turn) {
+  const std::string packed = folder / "packed";
+  if (turn % 2 == 0) std::filesystem::remove_all(packed);
+  std::filesystem::create_directory(packed);
+  return {folder / "model.dsm", packed, turn / 2 % 2 == 0};
 }
 
 }  // namespace
 
 TEST_CASE("the n-th use of the heap fails, alone or with all later ones") {
-  const std::string path = model_file();
+  const TemporaryFolder folder;
+  write_model(folder / "model.dsm");
   Watchdog watchdog;
   std::vector<uint32_t> expected;
-  live(path, &expected);
+  uint64_t total = 0;
+  for (uint64_t turn = 0; turn < 4; ++turn) {
+    const Beginning from = beginning(folder, turn);
+    n_calls = 0;
+    live(from, &expected);
+    total = std::max<uint64_t>(total, n_calls);
+  }
   REQUIRE(expected.size() == 4);
-  n_calls = 0;
-  live(path, &expected);
-  const uint64_t total = n_calls;
   REQUIRE(total > 1000);
+  uint64_t turn = 0;
   for (const bool lasting : {false, true})
     for (const uint64_t n : deepseam::fault::moments(total, 150, "failing uses of the heap")) {
       CAPTURE(n);
       CAPTURE(lasting);
+      const Beginning from = beginning(folder, turn++);
       watchdog.begin(n, lasting);
       n_calls = 0;
       fail_from = n;
       fail_until = lasting ? UINT64_MAX : n + 1;
-      live(path, &expected);
+      live(from, &expected);
     }
-  fail_from = fail_until = 0;
-  std::filesystem::remove(path);
 }
