@@ -28,6 +28,12 @@ Status check_settings(const SessionSettings &settings, uint32_t most_context) {
   return {};
 }
 
+// 0: the files do not say.
+uint32_t default_max_tokens(const GenerationDefaults &defaults) {
+  const int64_t most = defaults.max_new_tokens.value_or(0);
+  return most > 0 && most < INT32_MAX ? static_cast<uint32_t>(most) : 0;
+}
+
 // Names the first id that the vocabulary does not have.
 Status check_ids(const char *what, std::span<const uint32_t> ids, uint32_t n_vocab) {
   for (size_t i = 0; i < ids.size(); ++i)
@@ -77,6 +83,8 @@ Result<std::shared_ptr<Job>> Session::start(Prompt prompt, GenerateOptions optio
                 options.n_choices, options.n_logprobs, kMostChoices, kMostLogprobs);
   options.n_logprobs = std::min(options.n_logprobs, model_->vocab());
   DS_TRY(complete_sampling(&options.sampling, model_->defaults(), model_->vocab()));
+  if (options.sampling.model_defaults && options.max_tokens == 0)
+    options.max_tokens = default_max_tokens(model_->defaults());
   std::vector<std::string_view> stops(options.stops.begin(), options.stops.end());
   if (options.sampling.model_defaults && model_->tokenizer())
     for (const std::string &stop : model_->defaults().stop_strings)

@@ -73,6 +73,16 @@ def random_blocks(name, kind, shape, deviation):
     return blocks.reshape(*shape[:-1], -1)
 
 
+def q8_k_blocks(values):
+    """-> bytes, numbers. The package knows the type's size alone: a float32 scale, 256 levels, the sums of 16 each."""
+    rows = values.astype(np.float32).reshape(-1, 256)
+    scale = np.abs(rows).max(1, keepdims=True) / np.float32(127)
+    levels = np.rint(rows / np.where(scale, scale, 1)).astype(np.int8)
+    sums = levels.reshape(-1, 16, 16).sum(2, dtype=np.int16)
+    data = np.concatenate([part.view(np.uint8) for part in (scale, levels, sums)], 1)
+    return data.reshape(*values.shape[:-1], -1), (scale * levels).reshape(values.shape)
+
+
 def stored(name, values, kind):
     """-> bytes or array to store, type, the numbers that they are. Falls back where rows are no multiple of a block."""
     quant = getattr(Q, kind)
@@ -80,6 +90,9 @@ def stored(name, values, kind):
         quant = Q.F32
     elif values.shape[-1] % gguf.GGML_QUANT_SIZES[quant][0]:
         quant = Q.Q5_0 if values.shape[-1] % 32 == 0 else Q.F16
+    if quant == Q.Q8_K:
+        data, numbers = q8_k_blocks(values)
+        return data, quant, numbers
     if quant.name in WRITABLE:
         data = quants.quantize(values.astype(np.float32), quant)
     else:

@@ -117,7 +117,7 @@ def main():
             make_tiny.write_model(made / name, **arguments)
         for turn, name in enumerate(MODELS):
             case = Case(made / name, dense=name.startswith("dense"))
-            kinds = ("Q4_0", "Q4_K", "Q6_K", "IQ3_S") if case.dense else (*gguf_files.WRITABLE, *gguf_files.SCALES)
+            kinds = ("Q4_0", "Q4_K", "Q6_K", "IQ3_S") if case.dense else (*gguf_files.WRITABLE, *gguf_files.SCALES, "Q8_K")
             for i, kind in enumerate(kinds):
                 if not (FULL or case.dense or i % 2 == turn):
                     continue

@@ -83,6 +83,9 @@ def check_ollama(folder):
     assert ask()["text"] == plain["text"]  # a request says everything itself
     found = ask("--model-defaults")
     assert found["finish_reason"] == "stop" and found["text"] == plain["text"][:plain["text"].index(stop)], (found, plain)
+    store(num_predict=3)
+    found = run("generate", "--model", "coder:16b", "--ollama-models", folder / "models", "--prompt", "def", "--model-defaults", "--json")
+    assert json.loads(found)["finish_reason"] == "length" and plain["text"].startswith(json.loads(found)["text"]), found
     store(temperature=100)
     seeds = [ask("--model-defaults", "--seed", seed)["text"] for seed in (1, 2)]
     assert seeds[0] != seeds[1] and ask("--seed", 1)["text"] == plain["text"], (seeds, plain)

@@ -107,8 +107,10 @@ void add_absorbed(const model::Config &c, const std::string &block, const std::s
 
 // The checkpoint as a file; the weights named in `other` have that type and those bytes instead.
 std::string gguf_file(const Checkpoint &from, bool absorbed, const std::string &other = {}, DType type = DType::kNone,
-                      const std::string &bytes = {}) {
+                      const std::string &bytes = {}, uint32_t alignment = 32) {
   test::GgufBuilder builder;
+  builder.alignment = alignment;
+  if (alignment != 32) builder.u32("general.alignment", alignment);
   add_keys(from.config, absorbed, &builder);
   for (const model::WeightBinding &weight : from.weights.bindings) {
     const std::string &role = weight.spec.role;
@@ -186,6 +188,12 @@ TEST_CASE("both layouts give the bits that the folder gives") {
       CHECK(logits_of(rig, gguf_file(from, absorbed)) == wanted);
     }
   }
+}
+
+TEST_CASE("planning and describing a GGUF file reads no byte of its tensors") {
+  Rig rig({}, golden::backend_root());
+  constexpr uint32_t kReadAtOnce = 1u << 20;  // so that nothing of the first tensor comes with the header
+  check_headers_only(rig, options_for(gguf_file(checkpoint("lite"), true, {}, DType::kNone, {}, kReadAtOnce)));
 }
 
 TEST_CASE("a format that only files hold computes what its repacked form computes, and info says so") {

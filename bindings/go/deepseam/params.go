@@ -22,7 +22,7 @@ type Params struct {
 	Choices           uint32  // how many answers; 0: one
 	Seed              uint64  // 0 is seed 0
 	RandomSeed        bool    // draw a seed; the result's info tells it as "seed"
-	ModelDefaults     bool    // where temperature, top_p and top_k are zero, take the model's own
+	ModelDefaults     bool    // where Temperature, TopP, TopK and MaxTokens are zero, take the model's own; its stops count, too
 	MaxTokens         uint32  // 0: up to the context's end
 	Deadline          time.Duration
 	RecordLogprobs    bool   // of the chosen tokens, and of

@@ -1,4 +1,5 @@
 // One request at a time: ends, stops, choices, seeds, logprobs, usage.
+#include "unit/base/temporary_folder.h"
 #include "unit/session/rig.h"
 
 using namespace deepseam;
@@ -160,4 +161,23 @@ TEST_CASE("a prefill computes and caches the prompt and generates nothing") {
   CHECK(fact(again->facts, "usage.computed_tokens") == 0);
   const auto result = generate(session::session(model), some_ids(100), greedy(1));
   CHECK(fact(result->facts, "usage.computed_tokens") == 1);
+}
+
+TEST_CASE("a request that asks for the model's defaults ends after as many tokens as those say") {
+  Rig rig;
+  const TemporaryFolder folder;
+  std::filesystem::copy(std::string(DS_TINY_DIR) + "/lite", folder.path(), std::filesystem::copy_options::recursive);
+  folder.write("generation_config.json", R"({"max_new_tokens":5,"do_sample":false})");
+  OpenOptions options = Rig::tiny("lite");
+  options.source.path = folder.path();
+  const auto model = rig.open(options);
+  const auto n_tokens = [&](GenerateOptions asked) {
+    return generate(session::session(model), some_ids(8), std::move(asked))->choices[0].ids.size();
+  };
+  GenerateOptions asked = greedy(0);
+  asked.sampling.model_defaults = true;
+  CHECK(n_tokens(asked) == 5);
+  asked.max_tokens = 7;
+  CHECK(n_tokens(asked) == 7);
+  CHECK(n_tokens(greedy(0)) == 512 - 8);
 }

@@ -19,6 +19,14 @@ TEST_CASE("a plan says what open then does") {
   CHECK(model->plan().n_blocks == planned.plan.n_blocks);
 }
 
+TEST_CASE("planning and describing a .dsm reads no byte of its tensors") {
+  Rig rig;
+  OpenOptions options = Rig::tiny("");
+  options.source.file = must(open_file(synth_file(rig), MapMode::kNever));
+  options.source.path.clear();
+  check_headers_only(rig, options);
+}
+
 // What a run may touch: the total is for one whole context; a pool that the cache could fill is told beside it.
 TEST_CASE("a plan's total is what a context takes, the cache's share of the pool stands beside it") {
   Rig rig;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "format/open_model.h"
 #include "ref/ref.h"
 #include "session/engine.h"
 #include "session/model.h"
@@ -33,6 +34,27 @@ T must(Result<T> result) {
   REQUIRE_MESSAGE(status.ok(), std::string(status.message()));
   return std::move(result).value();
 }
+
+// A model file of which no byte of a tensor is to be read: such a read fails, and the model's opening with it.
+class HeadersOnly : public Source {
+ public:
+  HeadersOnly(std::shared_ptr<Source> file, const TensorDirectory &tensors) : file_(std::move(file)) {
+    name_ = file_->name();
+    size_ = file_->size();
+    for (const TensorInfo &tensor : tensors.tensors) ranges_.push_back(tensor.range);
+  }
+  Status read_at(uint64_t offset, std::span<uint8_t> into) const override {
+    for (const ByteRange &range : ranges_)
+      if (offset < range.offset + range.bytes && range.offset < offset + into.size())
+        return fail(DS_E_IO, "test", "%zu bytes at %llu are of a tensor", into.size(),
+                    static_cast<unsigned long long>(offset));
+    return file_->read_at(offset, into);
+  }
+
+ private:
+  std::shared_ptr<Source> file_;
+  std::vector<ByteRange> ranges_;
+};
 
 struct Rig {
   std::shared_ptr<RuntimeState> runtime;
@@ -128,6 +150,17 @@ inline std::string synth_file(const Rig &rig) {
   } remove;
   if (!std::filesystem::exists(path)) DS_REQUIRE_OK(synth(*rig.runtime, "tiny", 1, path, {}));
   return path;
+}
+
+// Planned, and opened without its weights, as `ds plan` and `ds info` do, a file is read up to its tensors.
+inline void check_headers_only(Rig &rig, OpenOptions options) {
+  const std::shared_ptr<Source> file = options.source.file;
+  const TensorDirectory tensors = must(open_model_files(file)).tensors;
+  options.source.file = std::make_shared<HeadersOnly>(file, tensors);
+  CHECK(must(plan_model(*rig.runtime, options)).plan.stored_bytes > 0);
+  CHECK_FALSE(Model::open(rig.runtime, options).ok());
+  options.no_weights = true;
+  CHECK(fact(rig.open(options)->facts(), "weights.stored_bytes") > 0);
 }
 
 inline std::shared_ptr<Model> open_synth(Rig &rig) {

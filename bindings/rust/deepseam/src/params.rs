@@ -30,7 +30,7 @@ pub struct Params<'a> {
     pub seed: u64,
     /// Draw a seed; the result's info tells it as "seed".
     pub random_seed: bool,
-    /// Where temperature, top_p and top_k are zero, take the model's own.
+    /// Where temperature, top_p, top_k and max_tokens are zero, take the model's own; its stops count, too.
     pub model_defaults: bool,
     /// Tokens; 0: up to the context's end.
     pub max_tokens: u32,
