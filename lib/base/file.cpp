@@ -171,6 +171,8 @@ Result<std::string> read_whole(const Source &source, uint64_t limit) {
   return text;
 }
 
+void remove_file(const std::string &path) noexcept { os_remove(path); }
+
 Result<AtomicFile> AtomicFile::create(const std::string &path) {
   if (path.empty() || path.find('\0') != std::string::npos)
     return fail(DS_E_ARGUMENT, "file", "a path is %s", path.empty() ? "empty" : "cut by a zero byte");

@@ -58,6 +58,9 @@ Result<std::shared_ptr<Folder>> open_folder(const std::string &path, MapMode map
 // Whole content; DS_E_FORMAT if larger than `limit`.
 Result<std::string> read_whole(const Source &source, uint64_t limit);
 
+// A file that may as well not be there. Nothing happens if it is not, or stays because the system does not let it go.
+void remove_file(const std::string &path) noexcept;
+
 // Writes a file so that its path holds either the old content or the whole new one, whatever happens between: a
 // temporary file beside it, synced, then renamed. Destroyed without commit(), it leaves nothing behind.
 // What a killed process left, the next create() of the same path removes (on POSIX systems).

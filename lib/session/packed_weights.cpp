@@ -215,10 +215,13 @@ Status PackedFolder::add(uint32_t index, const runtime::Weight &weight) {
 }
 
 void PackedFolder::refuse() {
-  if (!writer_) outcome_ = "not used: the backend refused a packed weight";
+  if (writer_) return;
+  outcome_ = "not used: the backend refused a packed weight";
+  refused_ = true;
 }
 
 void PackedFolder::finish() {
+  if (refused_) remove_file(places_.folder_file);  // what was taken of it stays as long as it is open
   if (!writer_) return;
   const Status status = writer_->finish({}, {}, "");
   writer_.reset();

@@ -75,7 +75,9 @@ class PackedFolder {
   // Writes only if there is a folder and not every weight was found.
   PackedFolder(const PackedPlaces &places, const PackedHost &host);
   Status add(uint32_t index, const runtime::Weight &weight);  // fails with DS_E_CANCELLED alone
-  void refuse();                                              // a weight that lay there was not taken
+  // A weight that lay there was not taken. The file is removed at the end, so that the next open writes it anew; where
+  // the system removes no open file (Windows), it stays.
+  void refuse();
   void finish();
   // "used", "written" (by this open or by another that was first), "not used: …" or "not written: …"; empty without a
   // folder.
@@ -87,6 +89,7 @@ class PackedFolder {
   const PackedHost &host_;
   std::unique_ptr<DsmWriter> writer_;
   std::string outcome_;
+  bool refused_ = false;
 };
 
 }  // namespace deepseam::session

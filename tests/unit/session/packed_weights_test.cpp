@@ -149,6 +149,11 @@ TEST_CASE("a damaged or cut file of the folder is written anew") {
   CHECK(packed_bytes(model) == 0);
   CHECK(outcome(model).starts_with("not used: "));
   CHECK(logits(model) == expected);
+#if !defined(_WIN32)
+  CHECK(names(folder.path()).empty());
+  CHECK(outcome(rig.open(options_of(path, folder.path(), MapMode::kNever))) == "written");
+  CHECK(TemporaryFolder::read(file) == whole);
+#endif
   CHECK(logits(rig.open(options_of(path, folder.path(), MapMode::kNever))) == expected);
 }
 
