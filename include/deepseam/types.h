@@ -462,7 +462,7 @@ typedef struct ds_logit_bias {
 } ds_logit_bias;
 
 #define DS_SAMPLING_RANDOM_SEED 1u    /* draw a seed; info key "seed" of the result tells it */
-#define DS_SAMPLING_MODEL_DEFAULTS 2u /* zero temperature, max_tokens, … are as the model's files say; their stops count */
+#define DS_SAMPLING_MODEL_DEFAULTS 2u /* zero temperature, max_tokens, … are the model's own; its stops count, too */
 #define DS_SAMPLING_LOGPROBS 4u       /* record the chosen tokens' logprobs even if n_logprobs is 0 */
 #define DS_GEN_PREFILL_ONLY 16u       /* compute and cache the prompt, generate nothing */
 #define DS_GEN_NO_STORE 32u           /* keep nothing of this request in the cache */

@@ -5,7 +5,8 @@ writes, in float32, what those masters are once they are rounded to the formats 
 values without further loss. Leaves packing to `ds pack`.
 
 The state that `train.py` keeps is large; `export.py masters` reduces it to the masters in bfloat16, split into files of a
-size that travels, and the other command reads either.
+size that travels, and the other command reads either. Weights come back from a Hugging Face folder, too, such as `ds export`
+makes of a shipped file: training can go on from what was released.
 """
 import argparse
 import dataclasses
@@ -23,8 +24,19 @@ from optim import RANKS, rank_of
 CHUNK_BYTES = 15 << 20
 
 
+def masters_of_folder(config, path):
+    """The same from a checkpoint in the published spelling."""
+    masters = {name: torch.empty_like(w) for name, w in DeepSeek(config).named_parameters()}
+    stored = load_file(path)
+    for name, part in published(config, masters):
+        part.data.copy_(stored[name])
+    return masters
+
+
 def named_masters(config, folder):
-    """Parameter name -> float32 tensor, from state.pt or from the files that `masters` wrote."""
+    """Parameter name -> float32 tensor, from state.pt, from the files that `masters` wrote, or from model.safetensors."""
+    if (Path(folder) / "model.safetensors").exists():
+        return masters_of_folder(config, Path(folder) / "model.safetensors")
     model = DeepSeek(config)
     named = sorted(model.named_parameters(), key=lambda pair: RANKS.index(rank_of(*pair)))
     state = Path(folder) / "state.pt"

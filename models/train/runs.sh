@@ -9,6 +9,8 @@
 #             and weights rounded as shipped
 #   third     from the masters of `train` 360 s at 4,096 tokens, the last 240 with decay and rounding, with loops to unlearn
 #   fourth    from the masters of `third` 740 s at 4,096 tokens, the last 340 with decay and rounding
+#   again     from $MODEL, a folder that `ds export --model embedded` wrote, $LENGTH seconds by the clock, the last $DECAY of
+#             them with decay and rounding: a run of one's own, of which nothing has shipped yet
 #   masters   what is left to carry away
 #
 # `first` and `train` go on where an earlier call stopped. Settings by environment: SHARDS, TOKENIZER (folder), VALID, WORK,
@@ -81,6 +83,10 @@ case ${1:?stage} in
     training --config "$here/config.json" --out "$WORK/fourth" --initial "$WORK/third/masters" --context 4096 --batch 128 \
       --micro 32 --by seconds --length "${LENGTH:=740}" --decay "${DECAY:=340}" --lr 5e-3 --warmup 60 --loops 0.1 \
       --valid-every 600
+    ;;
+  again)
+    training --config "$here/config.json" --out "$WORK/again" --initial "${MODEL:?}" --context 4096 --batch 128 --micro 32 \
+      --by seconds --length "${LENGTH:?}" --decay "${DECAY:?}" --lr 5e-3 --warmup 60 --loops "${LOOPS:=0.12}" --valid-every 600
     ;;
   masters) python3 "$here/export.py" masters --state "$WORK/fourth" --out "$WORK/masters" ;;
   *) echo "unknown stage $1" >&2 && exit 2 ;;

@@ -3,11 +3,12 @@
 
 The embedded model (models/embedded.dsm, or --model, the folder of weights that it was made from) is written as GGUF in F16, Q8_0
 and Q4_K_M, blocks and choice of types as llama.cpp makes them. Both programs cut the same documents into tokens: the ids must
-be equal. Then both compute the logits behind every token of one window a document. A third opinion says who is off where they
-differ: `ref`, float32, on the very numbers of the file. Of F16 the likeliest token must be the same at 99% of the positions. Where
-weights are quantised llama.cpp and `onednn` each round activations to 8 bits in their own way, which on so small a model moves
-more than 1% of the choices of each away from the third; there the same 99% is printed, and what must hold is that ours
-are no farther from the third than llama.cpp's, up to three standard deviations of such a share.
+be equal. Then both compute the logits behind every token of one window a document, or (--written) of what the model writes itself,
+greedily, behind the document's first tokens. A third opinion says who is off where they differ: `ref`, float32, on the very numbers
+of the file. Of F16 the likeliest token must be the same at 99% of the positions. Where weights are quantised llama.cpp and
+`onednn` each round activations to 8 bits in their own way, which on so small a model moves more than 1% of the choices of each
+away from the third; there the same 99% is printed, and what must hold is that ours are no farther from the third than llama.cpp's,
+up to three standard deviations of such a share.
 
 llama.cpp takes a model without q_lora_rank only if it has 27 layers, as Lite has: the file gets layers of zeros, which add nothing.
 Rows of the embedded model are too short for K-quants: "wide" has rows, also of zeros, that end in whole blocks of 256.
@@ -132,22 +133,36 @@ def differ(wanted, found):
     return kl.mean(), kl.max(), (wanted.argmax(axis=1) == found.argmax(axis=1)).mean()
 
 
-def ours(opened, path, backend, ids, tokens):
+def ours(opened, path, backend, ids, tokens, first):
     model = library.Model(opened, str(path), backend, 2 * tokens)
     try:
         rows = []
         for window in ids:
             model.begin()
-            rows.append(log_softmax(model.eval(window, True)))
+            rows.append(log_softmax(model.eval(window, True))[first:])
         return np.concatenate(rows)
     finally:
         model.close()
+
+
+def written(model, ids, most, end):
+    """ids and what the model says behind them, greedily, to `most` tokens; the end is never chosen."""
+    model.begin()
+    ids = list(ids)
+    new = ids
+    while len(ids) < most:
+        logits = model.eval(new, True)[-1].copy()
+        logits[end] = -np.inf
+        new = [int(logits.argmax())]
+        ids += new
+    return np.array(ids, np.uint32)
 
 
 class Comparison:
     def __init__(self, options, llama, folder, scratch):
         from oracle import Weights, load_config
         self.options, self.llama, self.folder, self.scratch = options, llama, folder, scratch
+        self.first = options.written  # position of each window from which on logits are compared
         self.opened = library.Library(options.library)
         self.config = load_config(folder)
         weights = Weights(folder, self.config)
@@ -189,13 +204,15 @@ class Comparison:
             cut = [model.tokenize(data) for model in (mine, theirs)]
             n += len(cut[0])
             same += len(cut[0]) == len(cut[1]) and bool((cut[0] == cut[1]).all())
-            ids.append(np.concatenate([[self.bos], cut[1][:window - 1]]))
+            ids.append(np.concatenate([[self.bos], cut[1][:self.first or window - 1]]))
+            if self.first:
+                ids[-1] = written(mine, ids[-1], window, self.eos)
         mine.close()
         for each in ids:
-            rows.append(log_softmax(theirs.logits(each)))
+            rows.append(log_softmax(theirs.logits(each))[self.first:])
         theirs.close()
-        theirs, mine = np.concatenate(rows), ours(self.opened, path, self.options.backend, ids, window)
-        truth = ours(self.opened, stated, "ref", ids, window)
+        theirs, mine = np.concatenate(rows), ours(self.opened, path, self.options.backend, ids, window, self.first)
+        truth = ours(self.opened, stated, "ref", ids, window, self.first)
         pair, theirs_off, ours_off = differ(theirs, mine), differ(truth, theirs), differ(truth, mine)
         chance = 3 * (2 * theirs_off[2] * (1 - theirs_off[2]) / len(truth))**0.5
         close = pair[2] >= AGREE if kind == "F16" else ours_off[2] >= theirs_off[2] - chance
@@ -212,6 +229,7 @@ def main():
     parser.add_argument("--model", type=Path, help="a folder with tokenizer.json; default: the embedded model")
     parser.add_argument("--docs", nargs="*", default=[])
     parser.add_argument("--backend", default="onednn")
+    parser.add_argument("--written", type=int, default=0, metavar="N", help="compare what the model writes behind N tokens of each document")
     parser.add_argument("--window", type=int, default=256, help="tokens of each document")
     options = parser.parse_args()
     llama = llama_library.load()

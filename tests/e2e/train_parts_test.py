@@ -5,6 +5,7 @@ and, where torch is installed, what counts as a middle, loops and their loss, an
 import importlib.util
 import random
 import sys
+import tempfile
 import types
 from pathlib import Path
 
@@ -162,6 +163,22 @@ def test_the_loss_of_a_loop_is_least_at_half_of_the_probability_before():
     assert abs(loss(before / 2)[1]) < 1e-4 < loss(0.2)[1]
     assert loss(0.9)[1] < -1e-4 and min(loss(0.2)[0], loss(0.9)[0]) > loss(0.4)[0]
     assert np.isfinite(loss(1.0)).all()
+
+
+@needs_torch
+def test_masters_come_back_from_the_published_spelling():
+    import torch
+    from safetensors.torch import save_file
+    from export import named_masters, published
+    from model import DeepSeek, load_config
+    config = load_config(Path(data.__file__).parent / "config.json", vocab_size=64, hidden_size=32, num_hidden_layers=2, kv_lora_rank=32,
+                         intermediate_size=64, moe_intermediate_size=32, n_routed_experts=4)
+    torch.manual_seed(1)
+    wanted = {name: torch.randn_like(w) for name, w in DeepSeek(config).named_parameters()}
+    with tempfile.TemporaryDirectory() as folder:
+        save_file({name: w.contiguous() for name, w in published(config, wanted)}, Path(folder) / "model.safetensors")
+        found = named_masters(config, folder)
+    assert list(found) == list(wanted) and all(torch.equal(found[name], w) for name, w in wanted.items())
 
 
 @needs_torch
