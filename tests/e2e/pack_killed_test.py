@@ -1,8 +1,11 @@
-"""`ds pack`, or an open that keeps repacked weights, killed in the middle: pack_killed_test.py DS MODEL
+"""`ds pack`, or an open that keeps repacked weights, killed in the middle or out of room: pack_killed_test.py DS MODEL
 
 Killed by a signal that no process sees, it leaves under the name of its output what was there before: nothing, or the
 old file, byte for byte. The next run of the same command takes the leftover away, and a run that is under way is left alone.
+Where no more can be written it leaves nothing and says why; an open then answers as ever. Room ends here at the limit for
+the size of a file: the write fails as on a full disk, with another number.
 """
+import resource
 import signal
 import subprocess
 import sys
@@ -57,13 +60,44 @@ def main():
         subprocess.run([DS, "verify", "--model", str(out)], check=True, stdout=subprocess.DEVNULL)
 
 
-def folder_of_weights():
+def without_room():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+
+def out_of_room():
+    with tempfile.TemporaryDirectory() as name:
+        out = Path(name) / "x.dsm"
+        out.write_bytes(b"old")
+        done = subprocess.run([DS, "pack", "--model", MODEL, "--type", "q8", "--out", str(out), "--quiet"], preexec_fn=without_room,
+                              capture_output=True, text=True)
+        assert done.returncode == 1 and str(out) in done.stderr and "system error" in done.stderr, done
+        assert names(Path(name)) == ["x.dsm"] and out.read_bytes() == b"old", names(Path(name))
+
+
+def open_keeping(folder, **how):
+    """An open that fills a folder for repacked weights."""
+    return subprocess.Popen([DS, "generate", "--model", MODEL, "--backend", "onednn", "--context", "64", "--ids", "5,6,7", "-n", "4",
+                             "--pack-cache", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
+
+
+def folder_out_of_room_and_shared():
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        answer, said = open_keeping(folder, preexec_fn=without_room).communicate()
+        assert "not written: " in said and not names(folder), (said, names(folder))
+        runs = [open_keeping(folder) for _ in range(3)]  # at the same time
+        for run in runs:
+            found, said = run.communicate()
+            assert run.returncode == 0 and found == answer and "not " not in said, (found, answer, said)
+        assert [path[-4:] for path in names(folder)] == [".dsm"], names(folder)
+
+
+def killed_folder_of_weights():
     """An open that fills a folder for repacked weights leaves nothing there that a later one would use."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        command = [DS, "generate", "--model", MODEL, "--backend", "onednn", "--context", "64", "--ids", "5,6,7", "-n", "1",
-                   "--pack-cache", name, "--quiet"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        process = open_keeping(folder)
         before = time.monotonic()
         while time.monotonic() - before < 60 and process.poll() is None:
             if any(path.stat().st_size > 1 << 16 for path in folder.glob("*.tmp")):
@@ -73,11 +107,13 @@ def folder_of_weights():
         assert process.wait() == -signal.SIGKILL, "the open ended before it was killed"
         assert not list(folder.glob("*.dsm")), f"a killed open leaves {names(folder)}"
         for _ in range(2):  # the first removes the leftover and writes, the second finds its file
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            assert open_keeping(folder).wait() == 0
             assert [path[-4:] for path in names(folder)] == [".dsm"], names(folder)
 
 
 main()
+out_of_room()
 plugins = subprocess.run([DS, "plugins"], check=True, capture_output=True, text=True).stdout
 if "onednn" in plugins:
-    folder_of_weights()
+    killed_folder_of_weights()
+    folder_out_of_room_and_shared()
