@@ -3,6 +3,7 @@
 // unloaded (Unity does that on each reload of scripts) and when the process ends.
 using System;
 using System.Collections.Generic;
+using System.Threading;
 using Deepseam.Native;
 using static Deepseam.Native.Constants;
 
@@ -12,11 +13,16 @@ namespace Deepseam
   {
     private const ulong Patience = 2000000000;
     private const int Tries = 15;
+    private const int PoolPatience = 2000; // ms, for a pool whose threads are all busy
     private static readonly HashSet<Handle> live = new HashSet<Handle>();
 
     static Lifetime()
     {
-      AppDomain.CurrentDomain.DomainUnload += (sender, what) => ShutDownAll();
+      AppDomain.CurrentDomain.DomainUnload += (sender, what) =>
+      {
+        ShutDownAll();
+        PassThroughPool();
+      };
       AppDomain.CurrentDomain.ProcessExit += (sender, what) => ShutDownAll();
     }
 
@@ -28,6 +34,15 @@ namespace Deepseam
     public static void Forget(Handle runtime)
     {
       lock (live) live.Remove(runtime);
+    }
+
+    /// What waited for our jobs has been woken, and goes on in the thread pool. mono can unload a domain for ever if a piece
+    /// of its work is still queued there and no thread has begun with it: so one of ours goes the same way, and is waited for.
+    private static void PassThroughPool()
+    {
+      var passed = new ManualResetEvent(false); // not disposed: it may be set late
+      ThreadPool.QueueUserWorkItem(state => passed.Set());
+      passed.WaitOne(PoolPatience);
     }
 
     private static void ShutDownAll()
