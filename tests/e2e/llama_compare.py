@@ -162,14 +162,15 @@ class Comparison:
     def __init__(self, options, llama, folder, scratch):
         from oracle import Weights, load_config
         self.options, self.llama, self.folder, self.scratch = options, llama, folder, scratch
-        self.first = options.written  # position of each window from which on logits are compared
-        self.opened = library.Library(options.library)
+        self.opened, self.first = library.Library(options.library), options.written  # logits are compared from there on
         self.config = load_config(folder)
         weights = Weights(folder, self.config)
         import make_tiny
         self.tensors = {name: np.asarray(weights[name], np.float32) for name, _ in make_tiny.tensor_shapes(self.config)}
-        model = library.Model(self.opened, str(options.model or ROOT / "models/embedded.dsm"), "ref", 512)
+        model = library.Model(self.opened, str(options.model or ROOT / "models/embedded.dsm"), options.backend, max(512, 2 * options.window))
         self.tokens, self.bos, self.eos = vocabulary(folder, model), model.bos, int(model.info["tokens"]["eos"])
+        begun = [np.concatenate([[self.bos], model.tokenize(data)[:self.first - 1]]) for data in self.documents() if self.first]
+        self.written = [written(model, ids, options.window, self.eos) for ids in begun]
         model.close()
 
     def documents(self):
@@ -204,10 +205,9 @@ class Comparison:
             cut = [model.tokenize(data) for model in (mine, theirs)]
             n += len(cut[0])
             same += len(cut[0]) == len(cut[1]) and bool((cut[0] == cut[1]).all())
-            ids.append(np.concatenate([[self.bos], cut[1][:self.first or window - 1]]))
-            if self.first:
-                ids[-1] = written(mine, ids[-1], window, self.eos)
+            ids.append(np.concatenate([[self.bos], cut[1][:window - 1]]))
         mine.close()
+        ids = self.written or ids
         for each in ids:
             rows.append(log_softmax(theirs.logits(each))[self.first:])
         theirs.close()
