@@ -6,15 +6,19 @@
       trains small vocabularies with the V2 and the V3 pre-tokenizer and prints bytes per token by language.
   python3 tokenizer.py train --docs train.docs --reference V3/tokenizer.json --family v3 --out DIR
       writes tokenizer.json, tokenizer_config.json and special_tokens.json.
+  python3 tokenizer.py released --library LIB --model embedded.dsm --reference V3/tokenizer.json --out DIR
+      writes the same files from a released model: a vocabulary learnt anew is another one, and its weights would not fit.
   python3 tokenizer.py check --docs train.docs --out DIR
       round trip on 20 MB, all bytes present, no merge spells a special token, bytes per token by language.
 
-Needs: tokenizers (any 0.2x). The reference is a DeepSeek V3 tokenizer.json: its pre-tokenizer and decoder are copied unchanged.
+Needs: tokenizers (any 0.2x); for `released` numpy and the library. The reference is a DeepSeek V3 tokenizer.json: its pre-tokenizer and decoder are copied unchanged.
 """
 import argparse
 import json
 import os
+import sys
 from collections import Counter
+from pathlib import Path
 
 from corpus import SHARE, iter_docs
 
@@ -121,11 +125,29 @@ def save(path, tree, indent=None):
 
 
 def train(args):
-    tree = with_specials(train_model(skeleton(args.reference, args.family), balanced(args.docs, args.mb * MB), VOCAB - len(SPECIALS)))
-    os.makedirs(args.out, exist_ok=True)
-    save(os.path.join(args.out, "tokenizer.json"), tree, 1)
-    save(os.path.join(args.out, "tokenizer_config.json"), config(), 2)
-    save(os.path.join(args.out, "special_tokens.json"), {t["content"]: t["id"] for t in tree["added_tokens"]}, 2)
+    save_all(args.out, train_model(skeleton(args.reference, args.family), balanced(args.docs, args.mb * MB), VOCAB - len(SPECIALS)))
+
+
+def released(args):
+    """The order of ids is that of the merges, so that they can be told from the tokens."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "e2e"))
+    from eval import library
+    from llama_compare import vocabulary_of_model
+    model = library.Model(library.Library(args.library), args.model, "ref", 64)
+    tokens, _, merges = vocabulary_of_model(model)
+    model.close()
+    assert tokens[-len(SPECIALS):] == [content for content, _, _ in SPECIALS], tokens[-len(SPECIALS):]
+    tree = skeleton(args.reference, args.family)
+    tree["model"].update(vocab={token: i for i, token in enumerate(tokens[:-len(SPECIALS)])}, merges=merges)
+    save_all(args.out, tree)
+
+
+def save_all(out, tree):
+    tree = with_specials(tree)
+    os.makedirs(out, exist_ok=True)
+    save(os.path.join(out, "tokenizer.json"), tree, 1)
+    save(os.path.join(out, "tokenizer_config.json"), config(), 2)
+    save(os.path.join(out, "special_tokens.json"), {t["content"]: t["id"] for t in tree["added_tokens"]}, 2)
 
 
 def check(args):
@@ -157,13 +179,13 @@ def check(args):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("stage", choices=["compare", "train", "check"])
-    for name in ("docs", "test", "reference", "out"):
+    p.add_argument("stage", choices=["compare", "train", "released", "check"])
+    for name in ("docs", "test", "reference", "out", "library", "model"):
         p.add_argument("--" + name)
     p.add_argument("--family", choices=["v2", "v3"], default="v3")
     p.add_argument("--mb", type=int, default=160, help="training text")
     args = p.parse_args()
-    {"compare": compare, "train": train, "check": check}[args.stage](args)
+    {"compare": compare, "train": train, "released": released, "check": check}[args.stage](args)
 
 
 if __name__ == "__main__":

@@ -58,8 +58,11 @@ def merges_of(tokens, skipped):
 def vocabulary(folder, model):
     """Tokens, types, merges: of the folder's tokenizer.json, or of the opened model where there is none."""
     import gguf_files
-    if (folder / "tokenizer.json").exists():
-        return gguf_files.vocabulary_of(folder / "tokenizer.json")
+    known = folder / "tokenizer.json"
+    return gguf_files.vocabulary_of(known) if known.exists() else vocabulary_of_model(model)
+
+
+def vocabulary_of_model(model):
     raw = [model.token_bytes(i) for i in range(model.vocab)]
     special = {i for i, text in enumerate(raw) if text.startswith("<\uff5c".encode())}
     tokens = [text.decode() if i in special else "".join(BYTES[b] for b in text) for i, text in enumerate(raw)]
