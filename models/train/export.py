@@ -25,7 +25,7 @@ CHUNK_BYTES = 15 << 20
 
 
 def masters_of_folder(config, path):
-    """The same from a checkpoint in the published spelling."""
+    """Parameter name -> float32 tensor, from a checkpoint in the published spelling."""
     masters = {name: torch.empty_like(w) for name, w in DeepSeek(config).named_parameters()}
     stored = load_file(path)
     for name, part in published(config, masters):
@@ -34,7 +34,7 @@ def masters_of_folder(config, path):
 
 
 def named_masters(config, folder):
-    """Parameter name -> float32 tensor, from state.pt, from the files that `masters` wrote, or from model.safetensors."""
+    """The same from state.pt, from the files that `masters` wrote, or from model.safetensors."""
     if (Path(folder) / "model.safetensors").exists():
         return masters_of_folder(config, Path(folder) / "model.safetensors")
     model = DeepSeek(config)
