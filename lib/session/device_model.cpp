@@ -320,11 +320,13 @@ Status load_all(RuntimeState &runtime, const PlannedModel &model, const OpenOpti
   uint64_t before = 0;
   for (uint32_t index = 0; index < layout.weights().size(); ++index) {
     DS_TRY(watch.check());
-    DS_TRY_VALUE(auto weight, load_packed(places, index, made->layout, made->device, host));
+    auto packed = load_packed(places, index, made->layout, made->device, host);
+    if (packed.status().code() == DS_E_CANCELLED) return std::move(packed).status();
+    if (!packed.ok() && places.places[index].in_folder) folder.refuse(packed.status());
+    std::shared_ptr<runtime::Weight> weight = packed.ok() ? *packed : nullptr;
     if (weight) {
       made->packed.bytes += places.places[index].range.bytes;
     } else {
-      if (places.places[index].in_folder) folder.refuse();
       const auto tell = [&](uint64_t done, uint64_t) {
         watch.tell(Stage::kLoad, before + done, layout.source_bytes());
       };

@@ -166,11 +166,11 @@ Result<std::shared_ptr<runtime::Weight>> load_packed(const PackedPlaces &places,
     if (weight.ok()) return weight;
     status = std::move(weight).status();
   }
-  if (status.code() == DS_E_CANCELLED) return status;
-  log_message(host.log, LogLevel::kWarning, "session", "%s: the packed weight of %s is not used: %s",
-              place.source->name().c_str(), layout->tensors()[layout->weights()[index].slices[0].tensor].name.c_str(),
-              status.message());
-  return std::shared_ptr<runtime::Weight>();
+  if (status.code() != DS_E_CANCELLED)
+    log_message(host.log, LogLevel::kWarning, "session", "%s: the packed weight of %s is not used: %s",
+                place.source->name().c_str(), layout->tensors()[layout->weights()[index].slices[0].tensor].name.c_str(),
+                status.message());
+  return status;
 }
 
 Status write_packed(const PackedPlaces &places, uint32_t index, const runtime::Weight &weight, const PackedHost &host,
@@ -214,14 +214,14 @@ Status PackedFolder::add(uint32_t index, const runtime::Weight &weight) {
   return {};
 }
 
-void PackedFolder::refuse() {
+void PackedFolder::refuse(const Status &why) {
   if (writer_) return;
-  outcome_ = "not used: the backend refused a packed weight";
-  refused_ = true;
+  outcome_ = std::string("not used: ") + why.message();
+  const bool of_the_bytes = why.code() == DS_E_FORMAT || why.code() == DS_E_ARGUMENT;
+  if (of_the_bytes) remove_file(places_.folder_file);  // what was taken of it stays as long as it is open
 }
 
 void PackedFolder::finish() {
-  if (refused_) remove_file(places_.folder_file);  // what was taken of it stays as long as it is open
   if (!writer_) return;
   const Status status = writer_->finish({}, {}, "");
   writer_.reset();

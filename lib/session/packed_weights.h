@@ -57,8 +57,8 @@ struct PackedHost {
   LogSink log;
 };
 
-// The weight from its bytes: where they are mapped, else read into memory. nullptr if there are none or they cannot be
-// used, which is a line of the log. DS_E_CANCELLED.
+// The weight from its bytes: where they are mapped, else read into memory. nullptr if there are none. A failure says
+// why they cannot be used, as does a line of the log; DS_E_CANCELLED alone is one of the open.
 Result<std::shared_ptr<runtime::Weight>> load_packed(const PackedPlaces &places, uint32_t index,
                                                      const std::shared_ptr<runtime::Layout> &layout,
                                                      const std::shared_ptr<runtime::Device> &device,
@@ -75,9 +75,9 @@ class PackedFolder {
   // Writes only if there is a folder and not every weight was found.
   PackedFolder(const PackedPlaces &places, const PackedHost &host);
   Status add(uint32_t index, const runtime::Weight &weight);  // fails with DS_E_CANCELLED alone
-  // A weight that lay there was not taken. The file is removed at the end, so that the next open writes it anew; where
-  // the system removes no open file (Windows), it stays.
-  void refuse();
+  // A weight that lay there was not taken. Where that is its bytes' fault, and not of the moment (no memory, no
+  // reading), the file is removed for the next open to write anew; Windows removes no open file.
+  void refuse(const Status &why);
   void finish();
   // "used", "written" (by this open or by another that was first), "not used: …" or "not written: …"; empty without a
   // folder.
@@ -89,7 +89,6 @@ class PackedFolder {
   const PackedHost &host_;
   std::unique_ptr<DsmWriter> writer_;
   std::string outcome_;
-  bool refused_ = false;
 };
 
 }  // namespace deepseam::session

@@ -157,6 +157,30 @@ TEST_CASE("a damaged or cut file of the folder is written anew") {
   CHECK(logits(rig.open(options_of(path, folder.path(), MapMode::kNever))) == expected);
 }
 
+TEST_CASE("without memory for a packed weight the folder's file stays as it is") {
+  static std::atomic<uint64_t> too_large{0};  // bytes that there is no memory for, once
+  RuntimeOptions options;
+  options.allocator.allocate = [](void *, uint64_t size, uint64_t alignment, uint32_t tag) -> void * {
+    uint64_t expected = size;
+    if (tag == static_cast<uint32_t>(MemoryTag::kWeights) && too_large.compare_exchange_strong(expected, 0))
+      return nullptr;
+    return default_allocator().allocate(nullptr, size, alignment, tag);
+  };
+  options.allocator.release = [](void *, void *memory, uint64_t size, uint32_t tag) {
+    default_allocator().release(nullptr, memory, size, tag);
+  };
+  Rig rig(options, onednn_root());
+  const TemporaryFolder folder;
+  const std::string path = synth_file(rig);
+  CHECK(outcome(rig.open(options_of(path, folder.path()))) == "written");
+  too_large = hints_of(names(folder.path())[0])[0].section.range.bytes;
+  const auto model = rig.open(options_of(path, folder.path(), MapMode::kNever));
+  CHECK(too_large == 0);
+  CHECK(packed_bytes(model) > 0);  // the others
+  CHECK(outcome(model).starts_with("not used: "));
+  CHECK(outcome(rig.open(options_of(path, folder.path()))) == "used");
+}
+
 TEST_CASE("a folder that takes no file fails no open") {
   Rig rig({}, onednn_root());
   const TemporaryFolder folder;
