@@ -10,7 +10,7 @@
 #   third     from the masters of `train` 360 s at 4,096 tokens, the last 240 with decay and rounding, with loops to unlearn
 #   fourth    from the masters of `third` 740 s at 4,096 tokens, the last 340 with decay and rounding
 #   again     from $MODEL, a folder that `ds export --model embedded` wrote, $LENGTH seconds by the clock, the last $DECAY of
-#             them with decay and rounding: a run of one's own, of which nothing has shipped yet
+#             them with decay and rounding; has not shipped anything
 #   masters   what is left to carry away
 #
 # `first` and `train` go on where an earlier call stopped. Settings by environment: SHARDS, TOKENIZER (folder), VALID, WORK,

@@ -8,8 +8,9 @@
       writes tokenizer.json, tokenizer_config.json and special_tokens.json.
   python3 tokenizer.py released --library LIB --model embedded.dsm --reference V3/tokenizer.json --out DIR
       writes the same files from a released model: a vocabulary learnt anew is another one, and its weights would not fit.
-  python3 tokenizer.py check --docs train.docs --out DIR
-      round trip on 20 MB, all bytes present, no merge spells a special token, bytes per token by language.
+  python3 tokenizer.py check --docs train.docs --out DIR [--library LIB --model embedded.dsm]
+      round trip on 20 MB, all bytes present, no merge spells a special token, bytes per token by language; with a model,
+      that it cuts the same text into the same tokens.
 
 Needs: tokenizers (any 0.2x); for `released` numpy and the library. The reference is a DeepSeek V3 tokenizer.json: its pre-tokenizer and decoder are copied unchanged.
 """
@@ -20,7 +21,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from corpus import SHARE, iter_docs
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "e2e"))  # `eval`, for a model's own tokens
+from corpus import SHARE, iter_docs  # noqa: E402
 
 MB = 1_000_000
 VOCAB = 16384
@@ -128,12 +130,27 @@ def train(args):
     save_all(args.out, train_model(skeleton(args.reference, args.family), balanced(args.docs, args.mb * MB), VOCAB - len(SPECIALS)))
 
 
+def opened(args):
+    from eval import library
+    return library.Model(library.Library(args.library), args.model, "ref", 64)
+
+
+def compare_with_model(args, tok):
+    model, documents, tokens, wrong = opened(args), 0, 0, 0
+    with open(args.docs, "rb") as f:
+        for _, _, _, data in iter_docs(f):
+            ids = model.tokenize(data).tolist()
+            wrong += ids != tok.encode(data.decode("utf-8"), add_special_tokens=False).ids
+            documents, tokens = documents + 1, tokens + len(ids)
+    model.close()
+    assert not wrong, wrong
+    print(f"{documents} documents, {tokens} tokens as {args.model} cuts them")
+
+
 def released(args):
     """The order of ids is that of the merges, so that they can be told from the tokens."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "e2e"))
-    from eval import library
     from llama_compare import vocabulary_of_model
-    model = library.Model(library.Library(args.library), args.model, "ref", 64)
+    model = opened(args)
     tokens, _, merges = vocabulary_of_model(model)
     model.close()
     assert tokens[-len(SPECIALS):] == [content for content, _, _ in SPECIALS], tokens[-len(SPECIALS):]
@@ -173,6 +190,8 @@ def check(args):
             if seen > 20 * MB:
                 break
     assert not wrong, wrong
+    if args.model:
+        compare_with_model(args, tok)
     print(f"vocabulary {VOCAB}, round trip of {seen} bytes ok; bytes per token:")
     print(json.dumps(bytes_per_token(tok, args.test or args.docs, 10 * MB)))
 
