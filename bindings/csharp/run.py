@@ -154,7 +154,7 @@ def where_threads_are(pid):
 
 
 def run_reload(command, environment, build_folder):
-    """Application domains come and go. Should that hang, as it did twice before Lifetime.cs waited for the thread pool, it is said where."""
+    """Application domains come and go. Where unloading one hangs, in mono or in us, the system's view of the threads is printed."""
     process = subprocess.Popen([*command, "reload", *model_and_plugins(build_folder), "20"], env=environment)
     try:
         return process.wait(timeout=300)

@@ -78,14 +78,14 @@ ensure_packages() {
   quiet_apt update && quiet_apt install --no-install-recommends -y $missing
 }
 
-# ensure_python_packages FOLDER NAME==VERSION...: installs into a folder of its own what is not there. Tools that no package
-# of the distribution has; without the network it fails, and the tests that want them say so and skip.
+# ensure_python_packages PYTHON FOLDER NAME==VERSION...: installs for that Python, into a folder of its own, what is not there.
+# Tools that no package of the distribution has; without the network it fails, and the tests that want them say so and skip.
 ensure_python_packages() {
-  local folder=$1 wanted
-  shift
+  local python=$1 folder=$2 wanted
+  shift 2
   for wanted in "$@"; do
     [ -e "$folder/$wanted" ] && continue
-    python3 -m pip install --quiet --no-deps --disable-pip-version-check --target "$folder" --upgrade "$wanted" >/dev/null 2>&1 ||
+    "$python" -m pip install --quiet --no-deps --disable-pip-version-check --target "$folder" --upgrade "$wanted" >/dev/null 2>&1 ||
       return 1
     : >"$folder/$wanted"
   done

@@ -36,8 +36,9 @@ namespace Deepseam
       lock (live) live.Remove(runtime);
     }
 
-    /// What waited for our jobs has been woken, and goes on in the thread pool. mono can unload a domain for ever if a piece
-    /// of its work is still queued there and no thread has begun with it: so one of ours goes the same way, and is waited for.
+    /// What waited for our jobs has been woken, and goes on in the thread pool. mono unloads a domain when the pool has done
+    /// its work, and was seen to wait for that for ever when the pool had no thread left. So that nothing of ours is still
+    /// queued then, one more piece goes the same way, and is waited for.
     private static void PassThroughPool()
     {
       var passed = new ManualResetEvent(false); // not disposed: it may be set late
