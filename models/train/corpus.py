@@ -549,18 +549,26 @@ def split_shards(path, count):
     return parts
 
 
+def compressed(text, order, mem):
+    """(order, PPMd7 stream), of the given order or the next lower one that decodes: pyppmd 1.3.1 writes streams that it
+    cannot read for a few texts, with one order and not with another."""
+    import pyppmd
+    for lower in range(order, 3, -1):
+        encoder = pyppmd.Ppmd7Encoder(lower, mem)
+        stream = encoder.encode(text) + encoder.flush()
+        if pyppmd.Ppmd7Decoder(lower, mem).decode(stream, len(text)) == text:
+            return lower, stream
+    raise RuntimeError(f"{len(text)} bytes do not decode to what was packed, with no order of {order} to 4")
+
+
 def pack_one(job):
     """One shard: magic, order, memory, text size, PPMd7 (variant H) stream."""
-    import pyppmd
     docs, path, order, mem = job
     buffer = io.BytesIO()
     for d in docs:
         write_doc(buffer, *d)
     text = buffer.getvalue()
-    encoder = pyppmd.Ppmd7Encoder(order, mem)
-    stream = encoder.encode(text) + encoder.flush()
-    if pyppmd.Ppmd7Decoder(order, mem).decode(stream, len(text)) != text:
-        raise RuntimeError(f"{path}: does not decode to what was packed")
+    order, stream = compressed(text, order, mem)
     with open(path, "wb") as f:
         f.write(struct.pack("<4sIQQ", b"DSC1", order, mem, len(text)) + stream)
     return {"file": os.path.basename(path), "documents": len(docs), "text_bytes": len(text), "bytes": 24 + len(stream),
