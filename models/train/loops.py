@@ -5,6 +5,9 @@ rows of a step get loops: the last few tokens at a place, most often one to thre
 the text goes on. A token's first repetition counts for nothing; each later one shall have DECAY times the probability that
 the model gave to the one before (the target of Xu et al. 2022, "Learning to Break the Loop", here with the cross entropy of
 that one event, whose gradient does not vanish where the model is sure); where the text goes on, the loss is the usual one.
+Made loops are learnt soon, those of greedy choice less: they stand where a repetition is likely. So half of the whole lines
+are chosen where lines begin alike, and rows of loops that a model really fell into (greedy.py) join the others; of them
+nothing but the cycles counts.
 Owns where loops are and their loss. Leaves the share of rows that have them to train.py.
 """
 import numpy as np
@@ -14,12 +17,23 @@ DECAY = 0.5
 LONGEST_PERIOD = 80      # tokens, about four lines of code
 AT_LINES = 0.6           # of the loops begin and end where lines do, as those of greedy choice mostly do
 MOST_LINES = 3           # that such a loop repeats
+AT_ALIKE = 0.5           # of those loops are a line that begins with the same ALIKE tokens as the one before it
+ALIKE = 3
+SURE_CYCLE = 12          # tokens that must repeat before a cycle of the text itself is one
+LONGEST_CYCLE = 48       # tokens of it
 LENGTHS = 48, 480        # tokens that a loop adds, but at least three repetitions
 SPACING = 640            # tokens of text between the beginnings of loops, about
 
 
 def log_uniform(rng, low, high):
     return int(low * (high / low) ** rng.random())
+
+
+def ends_of_alike(row, ends):
+    """Of `ends`, the places behind the tokens that end a line, those of lines that begin as the line before them."""
+    begins = ends[:-1][ends[:-1] + ALIKE <= len(row)]
+    heads = row[begins[:, None] + np.arange(ALIKE)]
+    return ends[1:len(begins) + 1][np.append(False, (heads[1:] == heads[:-1]).all(1))[:len(begins)]]
 
 
 def whole_lines(ends, place, rng):
@@ -38,10 +52,15 @@ def loop_row(row, rng, first_special, ends_line):
 
     Special tokens are never repeated, so that beginnings and ends stay as they were."""
     context, parts, at, ends = len(row), [], 0, np.flatnonzero(ends_line[row]) + 1
+    alike = ends_of_alike(row, ends)
     while at < context:
         place = at + log_uniform(rng, SPACING // 4, SPACING * 2)
         period = log_uniform(rng, 1, LONGEST_PERIOD + 1)
-        lines = whole_lines(ends, place, rng) if rng.random() < AT_LINES and place < context else None
+        lines = None
+        if rng.random() < AT_LINES and place < context:
+            next_alike = np.searchsorted(alike, place)
+            near = next_alike < len(alike) and alike[next_alike] < place + SPACING
+            lines = whole_lines(ends, alike[next_alike] if near and rng.random() < AT_ALIKE else place, rng)
         if lines and lines[0] - lines[1] >= at:
             place, period = lines
         parts.append((row[at:place], 0, None))
@@ -66,6 +85,20 @@ def with_loops(ids, share, rng, first_special, ends_line):
         lag[b, :-1] = (periods * (turns > 1))[1:]
         weight[b, :-1] = turns[1:] != 1
     return torch.from_numpy(ids), torch.from_numpy(lag), torch.from_numpy(weight)
+
+
+def lag_of_cycles(ids, first_special):
+    """[B, T]: the shortest period with which the next token goes on a cycle that stood there twice, and for SURE_CYCLE
+    tokens at least; 0 where it does not, or is a special token."""
+    at = torch.arange(ids.shape[1], device=ids.device)
+    lag = torch.zeros_like(ids)
+    for period in range(LONGEST_CYCLE, 0, -1):
+        other = torch.ones_like(ids, dtype=torch.bool)
+        other[:, period:] = ids[:, period:] != ids[:, :-period]
+        same = at - torch.where(other, at, -1).cummax(1).values  # tokens up to here that repeat the one a period before
+        goes_on = (same[:, 1:] >= max(period + 1, SURE_CYCLE)) & (ids[:, 1:] < first_special)
+        lag[:, :-1] = torch.where(goes_on, period, lag[:, :-1])
+    return lag
 
 
 def loop_loss(nats, lag):

@@ -10,20 +10,21 @@
 #   third     from the masters of `train` 360 s at 4,096 tokens, the last 240 with decay and rounding, with loops to unlearn
 #   fourth    from the masters of `third` 740 s at 4,096 tokens, the last 340 with decay and rounding
 #   again     from $MODEL, a folder that `ds export --model embedded` wrote, $LENGTH seconds by the clock, the last $DECAY of
-#             them with decay and rounding; has not shipped anything
+#             them with decay and rounding; meanwhile greedy.py looks for loops of the model as it is by then, to unlearn.
+#             Its rows, with cuts and holes of their own: rows-again
 #   masters   what is left to carry away
 #
 # `first` and `train` go on where an earlier call stopped. Settings by environment: SHARDS, TOKENIZER (folder), VALID, WORK,
-# GPUS, WITHOUT (projects to leave out), WORKERS. What shipped: train with LENGTH=402 DECAY=270, of which 320 s were steps.
+# GPUS, WITHOUT (projects to leave out), WORKERS; LIBRARY (libdeepseam.so) and GREEDY_WORKERS for greedy.py. What shipped: train with LENGTH=402 DECAY=270, of which 320 s were steps.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${SHARDS:?}" "${TOKENIZER:?}" "${VALID:?}" "${WORK:?}" "${GPUS:=4}" "${WORKERS:=44}"
 tokenizer=$TOKENIZER/tokenizer.json
 common=(--tokenizer "$tokenizer" --valid "$VALID" --rows "$WORK/rows")
 
-rows() {  # CONTEXT FIRST EPOCHS
+rows() {  # CONTEXT FIRST EPOCHS [SEED]
   python3 "$here/data.py" rows --shards "$SHARDS" --tokenizer "$tokenizer" --out "$WORK/rows" --workers "$WORKERS" \
-    --context "$1" --first "$2" --epochs "$3" --without ${WITHOUT:-}
+    --context "$1" --first "$2" --epochs "$3" --seed "${4:-1}" --without ${WITHOUT:-}
 }
 
 ablation() {  # GPU NAME ARGUMENTS…
@@ -36,6 +37,19 @@ ablation() {  # GPU NAME ARGUMENTS…
 
 training() {  # ARGUMENTS…
   torchrun --standalone --nproc-per-node "$GPUS" "$here/train.py" "${common[@]}" "$@"
+}
+
+greedy_rounds() {  # until it is killed: loops of $MODEL, then of each checkpoint of the run
+  local round=0 state=$MODEL
+  until compgen -G "$WORK/rows/texts/*.json" >/dev/null; do sleep 1; done
+  while :; do
+    [ ! -e "$WORK/again/state.pt" ] || state=$WORK/again
+    python3 "$here/export.py" folder --form float --config "$here/config.json" --tokenizer "$TOKENIZER" --state "$state" \
+      --out "$WORK/found/model"
+    nice python3 "$here/greedy.py" --model "$WORK/found/model" --library "$LIBRARY" --texts "$WORK/rows/texts" --prompts 1200 \
+      --out "$WORK/found/$(printf %03d $round).u16" --workers "${GREEDY_WORKERS:=20}" --seed "$round" || sleep 5
+    round=$((round + 1))
+  done
 }
 
 base='"moe_intermediate_size": 192, "n_routed_experts": 18, "num_experts_per_tok": 3, "n_shared_experts": 1'
@@ -84,9 +98,14 @@ case ${1:?stage} in
       --micro 32 --by seconds --length "${LENGTH:=740}" --decay "${DECAY:=340}" --lr 5e-3 --warmup 60 --loops 0.1 \
       --valid-every 600
     ;;
+  rows-again) rows 4096 0 22 5 ;;
   again)
+    greedy_rounds &
+    greedy=$!
+    trap 'kill $greedy' EXIT
     training --config "$here/config.json" --out "$WORK/again" --initial "${MODEL:?}" --context 4096 --batch 128 --micro 32 \
-      --by seconds --length "${LENGTH:?}" --decay "${DECAY:?}" --lr 5e-3 --warmup 60 --loops "${LOOPS:=0.12}" --valid-every 600
+      --by seconds --length "${LENGTH:?}" --decay "${DECAY:?}" --lr 5e-3 --warmup 60 --loops "${LOOPS:=0.1}" \
+      --found "$WORK/found" --save-every 400 --valid-every 600
     ;;
   masters) python3 "$here/export.py" masters --state "$WORK/fourth" --out "$WORK/masters" ;;
   *) echo "unknown stage $1" >&2 && exit 2 ;;

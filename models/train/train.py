@@ -2,7 +2,7 @@
 
 Owns the loop: reading rows, the weight of each target, validation, checkpoints, the log. A run that is stopped goes on
 from its checkpoint when it is called again, so several short runs add up; the batches of a step depend on the seed and the
-step alone. Appends one JSON object a line to OUT/log.jsonl. Leaves the plan of rate and context to schedule.py.
+step alone, but for --found. Appends one JSON object a line to OUT/log.jsonl. Leaves the plan of rate and context to schedule.py.
 """
 import argparse
 import json
@@ -98,6 +98,27 @@ def means(nats, lag, middle, counts):
     return mean(nats, text), mean(nats, text & middle), mean(torch.exp(-nats), repeated)
 
 
+class Found:
+    """Rows of loops that a model fell into, of all files that greedy.py has written by now."""
+
+    def __init__(self, folder, context):
+        self.folder, self.context, self.files, self.rows = folder, context, 0, np.empty((0, context), np.uint16)
+
+    def look(self):
+        paths = sorted(Path(self.folder).glob("*.u16")) if self.folder else []
+        if len(paths) != self.files:
+            parts = [np.fromfile(path, np.uint16).reshape(-1, self.context) for path in paths]
+            self.rows, self.files = np.concatenate(parts), len(paths)
+
+    def put_into(self, ids, share, rng):
+        """A `share` of the rows of ids becomes such rows; which, [B] bool."""
+        chosen = torch.from_numpy(rng.random(len(ids)) < (share if len(self.rows) else 0))
+        if chosen.any():
+            drawn = self.rows[rng.integers(len(self.rows), size=int(chosen.sum()))]
+            ids[chosen] = torch.from_numpy(drawn.astype(np.int64))
+        return chosen
+
+
 class Trainer:
     def __init__(self, args):
         self.args = args
@@ -118,6 +139,7 @@ class Trainer:
         contexts = [args.context] + ([args.long_context] if args.stretch else [])
         self.rows = {context: Rows(args.rows, context, args.seed) for context in contexts}
         self.row = {context: 0 for context in contexts}
+        self.found = Found(args.found, args.context)
         self.step, self.tokens, self.seconds, self.before = 0, 0, 0.0, 0.0
         self.valid = self.lines = None
         if args.valid:
@@ -125,6 +147,7 @@ class Trainer:
             self.lines = data.line_rows(args.valid, args.tokenizer, args.context)
         Path(args.out).mkdir(parents=True, exist_ok=True)
         self._resume()
+        self.found.look()
         if args.compile:
             self._compile(contexts)
 
@@ -200,8 +223,12 @@ class Trainer:
         rng, first_special = np.random.default_rng((args.seed, self.step, self.rank)), min(self.special.values())
         total = torch.zeros(4, device=self.device)
         for ids in micros:
-            ids, lag, counts = (part.to(self.device, non_blocking=True)
-                                for part in loops.with_loops(ids, args.loops, rng, first_special, self.ends_line))
+            made = loops.with_loops(ids, args.loops, rng, first_special, self.ends_line)
+            found = self.found.put_into(made[0], args.found_share, rng).to(self.device)[:, None]
+            ids, lag, counts = (part.to(self.device, non_blocking=True) for part in made)
+            cycles = loops.lag_of_cycles(ids, first_special)
+            lag = torch.where(found | (lag == 0), cycles, lag)
+            counts = torch.where(found, (cycles > 0).float(), counts)
             targets, middle = targets_of(ids), in_middle(ids, self.special)
             nats, balance, self.loads = self.forward(ids, targets)
             weight = torch.where(middle, args.middle_weight, 1.0) * counts * (targets >= 0)
@@ -266,6 +293,7 @@ class Trainer:
                 last, losses = 0, []
             if self.step % args.save_every == 0:
                 self.save()
+                self.found.look()
         self.save()
         if self.valid is not None:
             self.log(**self.validate())
@@ -297,6 +325,8 @@ def main():
     add("--warmup", type=int, default=200, help="steps")
     add("--middle-weight", type=float, default=3.0, help="of a target in a filled hole; others have 1")
     add("--loops", type=float, default=0.08, help="share of the rows that get repetitions to unlearn")
+    add("--found", help="folder in which greedy.py puts loops to unlearn; looked at whenever the run is saved")
+    add("--found-share", type=float, default=0.04, help="of the rows that are such loops, once there are any")
     add("--lr", type=float, default=6e-3)
     add("--weight-decay", type=float, default=0.1)
     add("--balance", type=float, default=2e-2)

@@ -166,6 +166,55 @@ def test_the_loss_of_a_loop_is_least_at_half_of_the_probability_before():
 
 
 @needs_torch
+def test_some_loops_are_lines_that_begin_as_the_one_before():
+    from loops import ends_of_alike
+    line, other = [5, 6, 7], [8, 9, 10]
+    row = np.array([*line, 1, 99, *line, 2, 99, *other, 99, *line, 99, *line, 3, 99, 5])
+    ends = np.flatnonzero(row == 99) + 1
+    assert ends.tolist() == [5, 10, 14, 18, 23]
+    assert ends_of_alike(row, ends).tolist() == [23], "the line that a row begins within has no known beginning"
+    assert ends_of_alike(row, ends[:0]).size == 0 == ends_of_alike(row, ends[:1]).size
+
+
+@needs_torch
+def test_cycles_of_the_text_are_found_from_their_third_time_on():
+    import torch
+    from loops import LONGEST_CYCLE, SURE_CYCLE, lag_of_cycles
+    for period in (1, 2, 5, SURE_CYCLE, LONGEST_CYCLE, LONGEST_CYCLE + 1):
+        row = [1000, 1001, *(list(range(period)) * 200)[:200], 1002, 900]
+        lag = lag_of_cycles(torch.tensor([row]), 2000)[0].tolist()
+        begin = 2 + period + max(period + 1, SURE_CYCLE) - 1  # the first token that counts
+        if period > LONGEST_CYCLE:
+            begin = 202
+        assert lag == [0] * (begin - 1) + [period] * (202 - begin) + [0] * 3, period
+    assert not lag_of_cycles(torch.full((1, 99), 2000), 2000).any(), "special tokens are no cycle"
+
+
+@needs_torch
+def test_found_loops_take_their_share_of_the_rows():
+    import torch
+    from train import Found
+    with tempfile.TemporaryDirectory() as folder:
+        found = Found(folder, 8)
+        found.look()
+        ids = torch.zeros(400, 8, dtype=torch.int64)
+        assert not found.put_into(ids, 0.5, np.random.default_rng(1)).any() and not ids.any()
+        np.full((3, 8), 7, np.uint16).tofile(Path(folder) / "000.u16")
+        found.look()
+        chosen = found.put_into(ids, 0.5, np.random.default_rng(1))
+        assert 150 < chosen.sum() < 250 and (ids[chosen] == 7).all() and not ids[~chosen].any()
+
+
+def test_rows_of_found_loops_hold_whole_pieces():
+    from greedy import beginnings, rows_of
+    pieces = [[1] * 5, [2] * 4, [3] * 20, [4] * 2]
+    assert rows_of(pieces, 10, 9).tolist() == [[1] * 5 + [2] * 4 + [9], [3] * 10, [4] * 2 + [9] * 8]
+    assert rows_of([], 10, 9).shape == (0, 10)
+    for begin in beginnings([TEXT, "short"], 5, random.Random(2)):
+        assert TEXT.encode().startswith(begin) and begin.endswith(b"\n") and 128 < len(begin) <= 2100
+
+
+@needs_torch
 def test_masters_come_back_from_the_published_spelling():
     import torch
     from safetensors.torch import save_file
