@@ -85,10 +85,12 @@ PackType packed_type(const WeightSpec &spec, PackType type) {
   const std::string_view local = local_name(spec.role);
   const bool wide = is_vocabulary(spec.role) || local == "eh_proj";
   if (type == PackType::kFp8 && wide) return PackType::kBF16;
-  if (type != PackType::kQ6 && type != PackType::kQ5 && type != PackType::kQ4 && type != PackType::kQ3) return type;
+  const bool few_bits = type == PackType::kQ4 || type == PackType::kQ3;
+  if (type != PackType::kQ6 && type != PackType::kQ5 && !few_bits) return type;
   if (wide || local == "kv_a" || local == "kv_b") return PackType::kQ8;
-  if (local.starts_with("experts.") || (type != PackType::kQ4 && type != PackType::kQ3)) return type;
-  return is_one_of(local, {"o", "down", "shared.down"}) ? PackType::kQ8 : PackType::kQ4_1;
+  if (!few_bits) return type;
+  if (type == PackType::kQ4 && local == "experts.down") return PackType::kQ5_0;
+  return local.starts_with("experts.") ? type : PackType::kQ5_0;
 }
 
 Status parse_exceptions(std::string_view text, std::vector<PackException> *list) {

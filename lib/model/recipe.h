@@ -52,9 +52,8 @@ bool is_plain(PackType type);
 
 // What a base type means for a weight. fp8 (blocks of 128 x 128 with scales) keeps embed, lm_head and the MTP's eh_proj
 // in bf16, as published checkpoints do. kQ6 to kQ3 keep at 8 bits what every token passes alone or what is contracted
-// along two axes: embed, lm_head, kv_a, kv_b, eh_proj. kQ4 and kQ3 are for routed experts; of what every token passes,
-// o and the dense and shared layers' down, which end in the hidden state, are Q8_0, the rest is Q4_1. An exception of
-// kQ4 is Q4_0.
+// along two axes: embed, lm_head, kv_a, kv_b, eh_proj. kQ4 and kQ3 are for routed experts; what else every token passes
+// is Q5_0, and so is the experts' down of kQ4 (decision 0085). An exception of kQ4 is Q4_0.
 PackType packed_type(const WeightSpec &spec, PackType type);
 
 // Weights that are stored as `type`, whatever the base type says. `name` is one of

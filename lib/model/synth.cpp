@@ -117,7 +117,7 @@ class Synthesis {
     const RowsName where{name.c_str(), piece.first_row};
     if (!tuning_.exact && !keep_float) {
       const bool direct = dtype_info(dtype).block_elements == 1 || dtype == DType::kQ8_0 || dtype == DType::kQ4_0 ||
-                          dtype == DType::kQ4_1;
+                          dtype == DType::kQ4_1 || dtype == DType::kQ5_0;
       slot->rows.resize(direct ? 0 : piece.n_rows * cols);
       synth_fill(direct ? dtype : DType::kF32, start, spread.deviation, piece.first_row, piece.n_rows, cols,
                  direct ? slot->bytes.data() : reinterpret_cast<uint8_t *>(slot->rows.data()));

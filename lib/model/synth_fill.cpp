@@ -13,6 +13,7 @@ namespace {
 constexpr double kDeviation16 = 18918.0;           // 16 bits: 65536 / sqrt(12)
 constexpr double kDeviation8 = 73.9;               // 8 bits
 constexpr double kDeviation4 = 4.183300132670378;  // -7 … 7 and a second 0: sqrt(17.5)
+constexpr double kDeviation5 = 8.803408430829505;  // -15 … 15 and a second 0: sqrt(77.5)
 constexpr double kDeviationFp8 = 448 / 127.5 * kDeviation8;
 
 // Nibbles 0 (the value -8) become 8 (the value 0), so that the mean is exactly 0.
@@ -39,6 +40,23 @@ void fill_block_row(DType dtype, uint64_t start, float scale, uint64_t row, uint
       const uint64_t levels = q4 ? balanced_nibbles(word) : word;
       std::memcpy(out, &levels, 8);
     }
+  }
+}
+
+// One row of Q5_0: a scale, the fifth bits, the nibbles. Level 0 (the value -16) becomes 16, as above.
+void fill_q5_row(uint64_t start, float scale, uint64_t row, uint64_t blocks, uint8_t *out) {
+  const uint16_t bits = f32_to_f16(scale);
+  for (uint64_t b = 0; b < blocks; ++b, out += 22) {
+    const uint64_t first_word = (row * blocks + b) * 3;
+    const uint64_t nibbles[2] = {synth_word(start, first_word), synth_word(start, first_word + 1)};
+    uint32_t fifth = static_cast<uint32_t>(synth_word(start, first_word + 2));
+    for (int i = 0; i < 16; ++i) {
+      const uint64_t byte = nibbles[i / 8] >> 8 * (i % 8);
+      fifth |= uint32_t((byte & 0x0f) == 0) << i | uint32_t((byte & 0xf0) == 0) << (16 + i);
+    }
+    std::memcpy(out, &bits, 2);
+    std::memcpy(out + 2, &fifth, 4);
+    std::memcpy(out + 6, nibbles, 16);
   }
 }
 
@@ -98,6 +116,9 @@ void synth_fill(DType dtype, uint64_t start, double deviation, uint64_t first_ro
         break;
       case DType::kQ8_0:
         fill_block_row(dtype, start, static_cast<float>(deviation / kDeviation8), row, blocks, out);
+        break;
+      case DType::kQ5_0:
+        fill_q5_row(start, static_cast<float>(deviation / kDeviation5), row, blocks, out);
         break;
       case DType::kF8E4M3:
         fill_fp8_row(start, row * ((cols + 7) / 8), cols, codes, out);

@@ -2,8 +2,8 @@
 """What packing costs a model: `pack_table.py --ds DS --library LIB --model FOLDER --docs FILE... [--packed FILE...]`.
 
 For every recipe of RECIPES the model is packed by `ds pack`, opened, and run over the first --tokens tokens of one document
-of each language. A line of a Markdown table says: size, bits a weight, KL divergence from the model as it was (nats a
-token), how often the likeliest token is the same, and the relative error of the weights. "calibrated" recipes get a
+of each language. A line of a Markdown table says: size, bits a weight, bits per byte of those texts, KL divergence from the
+model as it was (nats a token), how often the likeliest token is the same, and the relative error of the weights. "calibrated" recipes get a
 text of other documents. `onednn` is what users run; `--backend ref` computes in float32 alone. --packed adds files that exist.
 With the Python packages `gguf` and `xllamacpp` (or `llama_cpp`) the last lines are the same model with
 the types and the very blocks that llama.cpp's Q4_K_M would give it, from its rules for rows that are not whole blocks.
@@ -25,14 +25,15 @@ from eval import documents, library
 RECIPES = [  # name, arguments of ds pack
     ("bf16", ["--type", "bf16"]), ("f16", ["--type", "f16"]), ("fp8", ["--type", "fp8"]), ("q8", ["--type", "q8"]),
     ("q6", ["--type", "q6"]), ("q5", ["--type", "q5"]), ("q4", ["--type", "q4"]),
-    ("q4, q, o, shared and dense q4_0", ["--type", "q4", "--keep", "q4=q,o,shared,dense"]),
-    ("q4, q and o q4_0, shared and dense q8", ["--type", "q4", "--keep", "q4=q,o", "--keep", "q8=shared,dense"]),
-    ("q4, attention, shared and dense q8", ["--type", "q4", "--keep", "q8=attention,shared,dense"]),
-    ("q4, q, o, shared and dense q5_1", ["--type", "q4", "--keep", "q5_1=q,o,shared,dense"]),
+    ("q4, experts' down q4_0", ["--type", "q4", "--keep", "q4=experts.down"]),
+    ("q4, experts' down q4_1", ["--type", "q4", "--keep", "q4_1=experts.down"]),
+    ("q4, experts q4_1", ["--type", "q4", "--keep", "q4_1=experts"]),
+    ("q4, q, o, shared and dense q8", ["--type", "q4", "--keep", "q8=q,o,shared,dense"]),
+    ("q4 as decision 0083 had it", ["--type", "q4", "--keep", "q4=experts.down", "--keep", "q4_1=q,gate,up,shared",
+                                    "--keep", "q8=o,down,shared.down"]),
     *((name, ["--type", name]) for name in ("q8_0", "q6_k", "q5_1", "q5_0", "q5_k", "q4_1", "q4_k", "q4_0", "q3_k")),
 ]
-CALIBRATED = ("q5", "q4", "q4, q, o, shared and dense q4_0", "q4, q and o q4_0, shared and dense q8",
-              "q4, q, o, shared and dense q5_1", "q3_k")
+CALIBRATED = ("q5", "q4", "q4, experts' down q4_0", "q4 as decision 0083 had it", "q3_k")
 Q4_K_M = "Q4_K_M by llama.cpp"
 
 
@@ -103,6 +104,7 @@ class Comparison:
         self.options, self.windows, self.reference = options, windows, None
 
     def log_probabilities(self, path):
+        """Of each window: log-probabilities [tokens, V], bits of its text (each token from those before), bytes of it."""
         opened = library.Library(self.options.library)
         model = library.Model(opened, str(path), self.options.backend, 2 * self.options.tokens)
         try:
@@ -111,20 +113,23 @@ class Comparison:
                 logits = model.eval(ids, True)
                 logits = logits - logits.max(axis=1, keepdims=True)
                 logits -= np.log(np.exp(logits).sum(axis=1, dtype=np.float64, keepdims=True)).astype(np.float32)
-                yield logits
+                bits = -float(logits[np.arange(len(ids) - 1), ids[1:]].sum(dtype=np.float64)) / np.log(2)
+                yield logits, bits, sum(len(model.token_bytes(int(token))) for token in ids[1:])
         finally:
             model.close()
 
     def measure(self, path):
-        """-> mean KL, median KL, share of equal choices, positions."""
+        """-> bits per byte, mean KL, median KL, share of equal choices, positions."""
         if self.reference is None:
-            self.reference = [(ours, np.exp(ours), ours.argmax(axis=1)) for ours in self.log_probabilities(self.options.model)]
-        kl, same = [], 0
-        for (ours, weights, choices), theirs in zip(self.reference, self.log_probabilities(path)):
+            self.reference = [(ours, np.exp(ours), ours.argmax(axis=1))
+                              for ours, _, _ in self.log_probabilities(self.options.model)]
+        kl, same, bits, size = [], 0, 0.0, 0
+        for (ours, weights, choices), (theirs, text_bits, text_size) in zip(self.reference, self.log_probabilities(path)):
             same += int((choices == theirs.argmax(axis=1)).sum())
+            bits, size = bits + text_bits, size + text_size
             kl.append(((ours - theirs) * weights).sum(axis=1, dtype=np.float64))
         kl = np.concatenate(kl)
-        return kl.mean(), np.median(kl), same / len(kl), len(kl)
+        return bits / size, kl.mean(), np.median(kl), same / len(kl), len(kl)
 
 
 def choose(options, temporary):
@@ -132,7 +137,7 @@ def choose(options, temporary):
     tested, text = [], b""
     for path in options.docs:
         found = [d for d in documents.read_docs(path) if len(d.data) >= 8 * options.tokens]
-        tested.append(found[0].data)
+        tested.append(found[options.document].data)
         text += b"".join(d.data[:2 * 1024] for d in found[1:3])
     sample = temporary / "sample.txt"
     sample.write_bytes(text)
@@ -158,26 +163,29 @@ def main():
         parser.add_argument(name, required=True)
     parser.add_argument("--docs", nargs="+", required=True)
     parser.add_argument("--packed", nargs="*", default=[])
-    parser.add_argument("--only", help="recipes with this in their name")
+    parser.add_argument("--only", default="", help="recipes with this in their name")
     parser.add_argument("--backend", default="onednn")
-    parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--tokens", type=int, default=256)
+    parser.add_argument("--document", type=int, default=0, help="which one of those of a language that are long enough")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         temporary = Path(name)
         windows, sample = choose(options, temporary)
         comparison = Comparison(options, windows)
         parameters = sum(values.size for values in read_tensors(options.model).values())
-        print("| recipe | MB | bits a weight | KL, mean | median | same choice | error of the weights |\n|---|---|---|---|---|---|---|", flush=True)
+        print("| recipe | MB | bits a weight | bits per byte | KL, mean | median | same choice | error of the weights |\n" + "|---" * 8 + "|",
+              flush=True)
 
         def row(name, size, path, error):
-            kl, median, same, n = comparison.measure(path)
-            print(f"| {name} | {size / 1e6:.2f} | {8 * size / parameters:.2f} | {kl:.5f} | {median:.5f} | {100 * same:.1f}% | {error} |", flush=True)
+            bits, kl, median, same, n = comparison.measure(path)
+            print(f"| {name} | {size / 1e6:.2f} | {8 * size / parameters:.2f} | {bits:.4f} | {kl:.5f} | {median:.5f} | "
+                  f"{100 * same:.1f}% | {error} |", flush=True)
             return n
 
         for name, arguments in RECIPES:
             for calibrate in (None, sample) if name in CALIBRATED else (None,):
                 full = name + (", calibrated" if calibrate else "")
-                if options.only and options.only not in full:
+                if options.only not in full:
                     continue
                 path, report = packed(options, arguments, temporary, calibrate)
                 n = row(full, report["bytes"], path, f"{report['error']:.4f}")

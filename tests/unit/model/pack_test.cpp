@@ -128,18 +128,19 @@ TEST_CASE("which blocks rows of a length get, and what q3 is for") {
   CHECK_EQ(stored_dtype(PackType::kSource, 384), DType::kNone);
   const WeightSpec expert{"layers.3.experts.up", {64, 1408, 2048}}, shared{"layers.3.shared.up", {2816, 2048}};
   CHECK_EQ(packed_dtype(expert, PackType::kQ3), DType::kQ3_K);
-  CHECK_EQ(packed_dtype(shared, PackType::kQ3), DType::kQ4_1);  // as q4 has it
+  CHECK_EQ(packed_dtype(shared, PackType::kQ3), DType::kQ5_0);  // as q4 has it
+  CHECK_EQ(packed_dtype({"layers.3.experts.down", {64, 2048, 1408}}, PackType::kQ3), DType::kQ3_K);
   CHECK_EQ(packed_dtype({"layers.3.kv_b", {4096, 512}}, PackType::kQ3), DType::kQ8_0);
 }
 
-TEST_CASE("q4: experts Q4_0, what ends in the hidden state Q8_0, what else every token passes Q4_1") {
+TEST_CASE("q4: experts Q4_0 but for their down, which is Q5_0 as is what every token passes") {
   const auto type = [](const char *role) { return packed_dtype({role, {64, 256}}, PackType::kQ4); };
-  for (const char *role : {"layers.3.experts.gate", "layers.3.experts.up", "layers.3.experts.down"})
+  for (const char *role : {"layers.3.experts.gate", "layers.3.experts.up", "mtp.0.experts.up"})
     CHECK_EQ(type(role), DType::kQ4_0);
-  for (const char *role : {"layers.0.o", "layers.0.down", "layers.3.shared.down", "mtp.0.o", "embed", "layers.0.kv_a"})
-    CHECK_EQ(type(role), DType::kQ8_0);
-  for (const char *role : {"layers.0.q", "layers.0.q_a", "layers.0.q_b", "layers.0.gate", "layers.3.shared.up"})
-    CHECK_EQ(type(role), DType::kQ4_1);
+  for (const char *role : {"layers.3.experts.down", "layers.0.o", "layers.0.q", "layers.0.q_b", "layers.0.gate",
+                           "layers.0.down", "layers.3.shared.up", "layers.3.shared.down", "mtp.0.o"})
+    CHECK_EQ(type(role), DType::kQ5_0);
+  for (const char *role : {"embed", "lm_head", "layers.0.kv_a", "layers.0.kv_b"}) CHECK_EQ(type(role), DType::kQ8_0);
   CHECK_EQ(packed_dtype({"layers.0.o", {64, 256}}, PackType::kQ4, {{PackType::kQ4, "o"}}), DType::kQ4_0);
   CHECK_EQ(packed_dtype({"layers.0.kv_b", {64, 256}}, PackType::kQ4_0), DType::kQ4_0);  // a block format is uniform
 }
@@ -229,8 +230,7 @@ TEST_CASE("exceptions by role, kind and group; the last one counts") {
   CHECK_EQ(type("layers.1.o"), DType::kBF16);
   CHECK_EQ(type("layers.1.experts.up"), DType::kQ8_0);
   CHECK_EQ(type("layers.1.experts.down"), DType::kBF16);
-  CHECK_EQ(type("layers.1.shared.down"), DType::kQ8_0);  // as q4 has it
-  CHECK_EQ(type("layers.1.shared.up"), DType::kQ4_1);
+  CHECK_EQ(type("layers.1.shared.down"), DType::kQ5_0);  // as q4 has it
   CHECK_EQ(type("layers.0.kv_b"), DType::kQ4_0);
   CHECK_EQ(type("layers.0.kv_a"), DType::kQ8_0);  // as q4 has it
   CHECK_EQ(type("embed"), DType::kBF16);

@@ -69,8 +69,8 @@ TEST_CASE("seed and threads: the same file, or another one") {
 }
 
 TEST_CASE("quickly made rows have the right spread in every format, wherever they are cut") {
-  for (DType dtype :
-       {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1}) {
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1,
+                      DType::kQ5_0}) {
     INFO(dtype_info(dtype).name);
     constexpr uint64_t kRows = 300, kCols = 200;  // a partial block in every row
     const double deviation = 0.03;
