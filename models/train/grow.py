@@ -26,7 +26,7 @@ def expert_shares(config, masters, args):
     rows, _ = data.plain_rows(args.valid, args.tokenizer, CONTEXT)
     ids = torch.from_numpy(rows[:: max(1, len(rows) // ROWS)][:ROWS].astype("int64"))
     with torch.no_grad():
-        return model(ids, ids)[2]
+        return model(ids, ids, 0)[2]
 
 
 def by_head(w, heads, axis=0):

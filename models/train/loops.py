@@ -2,9 +2,11 @@
 
 A small model that decodes greedily soon repeats itself: each repetition makes the next one more likely. Against it some
 rows of a step get loops: the last few tokens at a place, most often one to three whole lines, come again and again, then
-the text goes on. A token's first repetition counts for nothing; each later one shall have DECAY times the probability that
-the model gave to the one before (the target of Xu et al. 2022, "Learning to Break the Loop", here with the cross entropy of
-that one event, whose gradient does not vanish where the model is sure); where the text goes on, the loss is the usual one.
+the text goes on. The first repetition counts for nothing. Each later one shall break where the model was least sure of it:
+that token shall have DECAY times the probability that the model gave to it the time before (the target of Xu et al. 2022,
+"Learning to Break the Loop", for one token of a repetition, so that lists of lines alike stay likely; the loss is the cross
+entropy of that one event, whose gradient does not vanish where the model is sure), and the end token is no way out. Where
+the text goes on, the loss is the usual one.
 Made loops are learnt soon, those of greedy choice less: they stand where a repetition is likely. So half of the whole lines
 are chosen where lines begin alike, and rows of loops that a model really fell into (greedy.py) join the others; of them
 nothing but the cycles counts.
@@ -101,10 +103,23 @@ def lag_of_cycles(ids, first_special):
     return lag
 
 
-def loop_loss(nats, lag):
-    """The loss of each target, [B, T]: nats; where lag > 0, the cross entropy of "this token or another" with DECAY times
-    the probability of the repetition before."""
+def weakest(nats, lag):
+    """[B, T] bool: the least sure token of each repetition, of those where lag > 0."""
+    at = torch.arange(nats.shape[1], device=nats.device).expand_as(lag)
+    other = torch.ones_like(lag, dtype=torch.bool)
+    other[:, 1:] = lag[:, 1:] != lag[:, :-1]
+    begin = torch.where(other, at, 0).cummax(1).values
+    turn = begin + (at - begin) // lag.clamp(min=1) * lag
+    most = torch.zeros_like(nats).scatter_reduce(1, turn, nats, "amax")
+    return (lag > 0) & (nats == most.gather(1, turn))
+
+
+def loop_loss(nats, end, lag):
+    """The loss of each target, [B, T], from the nats of the target and of the end token: the target's; where lag > 0 none,
+    but at the weakest token of each repetition the cross entropy of "this token, or another that does not end the text",
+    with DECAY times the probability of the repetition before."""
     at = (torch.arange(nats.shape[1], device=nats.device) - lag).clamp(min=0)
     wanted = DECAY * torch.exp(-nats.detach().gather(1, at))
-    other = torch.log(-torch.expm1(-(nats + 1e-6)))
-    return torch.where(lag > 0, wanted * nats - (1 - wanted) * other, nats)
+    another = (1 + 1e-6 - torch.exp(-nats) - torch.exp(-end)).log()
+    event = wanted * nats - (1 - wanted) * another
+    return torch.where(lag > 0, torch.where(weakest(nats.detach(), lag), event, 0.0), nats)

@@ -240,8 +240,9 @@ class DeepSeek(nn.Module):
         self.norm = nn.Parameter(torch.ones(c.hidden_size))
         self.register_buffer("inv_freq", yarn_inv_freq(c).float(), persistent=False)
 
-    def forward(self, ids, targets):
-        """Loss of each target in nats, [B, T], 0 where it is -1; mean balance loss; loads [moe layers, E]."""
+    def forward(self, ids, targets, end):
+        """-log p in nats, [2, B, T]: of each target, 0 where it is -1, and of the token `end` at that place; mean balance
+        loss; loads [moe layers, E]."""
         angles = torch.arange(ids.shape[1], device=ids.device).float()[:, None] * self.inv_freq
         cos, sin = angles.cos(), angles.sin()
         embed = self.embed.bfloat16()
@@ -253,8 +254,11 @@ class DeepSeek(nn.Module):
                 balances.append(balance)
                 loads.append(share)
         logits = F.linear(rms_norm(h, self.norm, self.c.rms_norm_eps), embed)
-        nats = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-1, reduction="none")
-        return nats.view_as(targets), torch.stack(balances).mean(), torch.stack(loads)
+        logits = logits.float()
+        total = logits.logsumexp(-1)
+        nats = total - logits.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
+        nats = torch.stack((torch.where(targets < 0, 0.0, nats), total - logits[..., end]))
+        return nats, torch.stack(balances).mean(), torch.stack(loads)
 
 
 def matrix(rows, columns, zero=False):

@@ -168,7 +168,7 @@ class Trainer:
         """Before the first step, because the clock does not wait."""
         for context in contexts:
             ids = torch.zeros(self.micro(context), context, dtype=torch.int64, device=self.device)
-            nats, balance, _ = self.forward(ids, targets_of(ids))
+            nats, balance, _ = self.forward(ids, targets_of(ids), self.special["eos"])
             (nats.mean() + balance).backward()
         self.optimizer.grads.zero_()
 
@@ -230,9 +230,9 @@ class Trainer:
             lag = torch.where(found | (lag == 0), cycles, lag)
             counts = torch.where(found, (cycles > 0).float(), counts)
             targets, middle = targets_of(ids), in_middle(ids, self.special)
-            nats, balance, self.loads = self.forward(ids, targets)
+            (nats, end), balance, self.loads = self.forward(ids, targets, self.special["eos"])
             weight = torch.where(middle, args.middle_weight, 1.0) * counts * (targets >= 0)
-            loss = (loops.loop_loss(nats, lag) * weight).sum() / weight.sum()
+            loss = (loops.loop_loss(nats, end, lag) * weight).sum() / weight.sum()
             ((loss + args.balance * balance) / len(micros)).backward()
             seen = means(nats.detach(), lag, middle, (counts > 0) & (targets >= 0))
             total += torch.stack((*seen, balance.detach())) / len(micros)
@@ -258,11 +258,11 @@ class Trainer:
         self.optimizer.publish(self.schedule.decaying(self.done()))
         total, loads = torch.zeros(4, device=self.device, dtype=torch.float64), 0
         for ids in self.pieces(self.valid):
-            nats, _, load = self.forward(ids, targets_of(ids))
+            (nats, _), _, load = self.forward(ids, targets_of(ids), self.special["eos"])
             total[:2] += torch.tensor([nats.detach().sum().item(), ids.shape[0] * (ids.shape[1] - 1)], device=self.device)
             loads = loads + load
         for ids in self.pieces(self.lines):
-            nats, _, _ = self.forward(ids, targets_of(ids))
+            (nats, _), _, _ = self.forward(ids, targets_of(ids), self.special["eos"])
             total[2:] += torch.tensor(exact_middles(nats.detach(), in_middle(ids, self.special)), device=self.device)
         if self.world > 1:
             dist.all_reduce(total)

@@ -152,17 +152,32 @@ def test_the_loss_of_a_loop_is_least_at_half_of_the_probability_before():
     lag = torch.tensor([[0, 0, 2, 0]])
     before = 0.8
 
-    def loss(p):
+    def loss(p, p_end=0.05):
         nats = -torch.log(torch.tensor([[before, 0.3, p, 0.3]]))
-        nats.requires_grad_()
-        out = loop_loss(nats, lag)
+        end = -torch.log(torch.tensor([[0.01, 0.01, p_end, 0.01]]))
+        nats.requires_grad_(), end.requires_grad_()
+        out = loop_loss(nats, end, lag)
         out.sum().backward()
         assert torch.equal(out[0, [0, 1, 3]], nats[0, [0, 1, 3]]) and nats.grad[0, 0] == 1
-        return out[0, 2].item(), nats.grad[0, 2].item()
+        return out[0, 2].item(), nats.grad[0, 2].item(), end.grad[0].tolist()
 
-    assert abs(loss(before / 2)[1]) < 1e-4 < loss(0.2)[1]
-    assert loss(0.9)[1] < -1e-4 and min(loss(0.2)[0], loss(0.9)[0]) > loss(0.4)[0]
-    assert np.isfinite(loss(1.0)).all()
+    assert loss(0.9)[1] < -1e-4 and loss(0.2)[1] > 1e-4
+    assert abs(loss(before / 2, 1e-9)[1]) < 1e-4
+    assert min(loss(0.2)[0], loss(0.9)[0]) > loss(0.4)[0]
+    assert loss(0.4)[2][2] < -1e-3 and loss(0.4)[2][:2] == [0, 0], "the end is less likely to be chosen then, and nowhere else"
+    assert np.isfinite(loss(1.0, 1e-9)[:2]).all()
+
+
+@needs_torch
+def test_a_repetition_is_to_break_at_its_weakest_token_only():
+    import torch
+    from loops import loop_loss, weakest
+    lag = torch.tensor([[0, 0, 0, 3, 3, 3, 3, 3, 0, 0, 2, 2]])
+    nats = torch.tensor([[9.0, 9, 9, 0.1, 0.7, 0.2, 0.3, 0.1, 9, 9, 0.2, 0.5]])
+    found = weakest(nats, lag)[0].nonzero().flatten().tolist()
+    assert found == [4, 6, 11], "each repetition has one, the last one of a loop may be cut short"
+    out = loop_loss(nats, nats.new_full(nats.shape, 20.0), lag)[0]
+    assert [at for at in range(12) if lag[0, at] and out[at]] == found
 
 
 @needs_torch
@@ -212,6 +227,47 @@ def test_rows_of_found_loops_hold_whole_pieces():
     assert rows_of([], 10, 9).shape == (0, 10)
     for begin in beginnings([TEXT, "short"], 5, random.Random(2)):
         assert TEXT.encode().startswith(begin) and begin.endswith(b"\n") and 128 < len(begin) <= 2100
+
+
+@needs_torch
+def test_a_tiny_model_learns_and_a_run_goes_on():
+    import json
+    import subprocess
+    folder = Path(data.__file__).parent
+    small = {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "kv_lora_rank": 32,
+             "intermediate_size": 64, "moe_intermediate_size": 32, "n_routed_experts": 4}
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        write_tokenizer(work / "tokenizer.json")
+        rows = np.random.default_rng(1).integers(0, 40, (320, 128)).astype(np.uint16)
+        rows[:, 1::2] = rows[:, ::2]  # the second of two tokens can be learnt
+        epoch = data.epoch_folder(work / "rows", 128, 0)
+        epoch.mkdir(parents=True)
+        rows.tofile(epoch / "0000.u16")
+        (epoch / "done").write_text("")
+        (work / "found").mkdir()
+        np.tile(np.arange(16, dtype=np.uint16), (4, 8)).tofile(work / "found" / "000.u16")
+        command = [sys.executable, str(folder / "train.py"), "--config", str(folder / "config.json"), "--no-compile",
+                   "--change", json.dumps(small), "--rows", str(work / "rows"), "--tokenizer", str(work / "tokenizer.json"),
+                   "--out", str(work / "run"), "--context", "128", "--batch", "8", "--micro", "4", "--length", "40",
+                   "--warmup", "4", "--log-every", "10", "--found", str(work / "found"), "--found-share", "0.3", "--lr", "2e-2"]
+        for until in (20, 40):
+            done = subprocess.run([*command, "--until", str(until)], capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr[-1500:]
+        log = [json.loads(line) for line in (work / "run" / "log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in log if "loss" in line]
+    assert [line["step"] for line in log if "loss" in line] == [10, 20, 30, 40]
+    assert losses[-1] < losses[0] - 0.3 and all(0 < line["repeats"] < 1 for line in log if "loss" in line), log
+
+
+def write_tokenizer(path):
+    """A byte-level vocabulary of 256 and the special tokens."""
+    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    made = Tokenizer(models.BPE({letter: i for i, letter in enumerate(letters)}, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.add_special_tokens([AddedToken(text, special=True) for text in data.SPECIAL.values()])
+    made.save(str(path))
 
 
 @needs_torch
