@@ -102,6 +102,7 @@ case ${1:?stage} in
     ;;
   rows-again) rows 4096 0 22 5 ;;
   again)
+    : "${LIBRARY:?}"
     greedy_rounds &
     greedy=$!
     trap 'kill $greedy' EXIT
