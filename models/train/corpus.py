@@ -549,7 +549,7 @@ def split_shards(path, count):
     return parts
 
 
-def compressed(text, order, mem):
+def compressed(text, path, order, mem):
     """(order, PPMd7 stream), of the given order or the next lower one that decodes: pyppmd 1.3.1 writes streams that it
     cannot read for a few texts, with one order and not with another."""
     import pyppmd
@@ -558,7 +558,7 @@ def compressed(text, order, mem):
         stream = encoder.encode(text) + encoder.flush()
         if pyppmd.Ppmd7Decoder(lower, mem).decode(stream, len(text)) == text:
             return lower, stream
-    raise RuntimeError(f"{len(text)} bytes do not decode to what was packed, with no order of {order} to 4")
+    raise RuntimeError(f"{path}: {len(text)} bytes do not decode to what was packed, with no order of {order} to 4")
 
 
 def pack_one(job):
@@ -568,7 +568,7 @@ def pack_one(job):
     for d in docs:
         write_doc(buffer, *d)
     text = buffer.getvalue()
-    order, stream = compressed(text, order, mem)
+    order, stream = compressed(text, path, order, mem)
     with open(path, "wb") as f:
         f.write(struct.pack("<4sIQQ", b"DSC1", order, mem, len(text)) + stream)
     return {"file": os.path.basename(path), "documents": len(docs), "text_bytes": len(text), "bytes": 24 + len(stream),

@@ -31,16 +31,9 @@ def beginnings(texts, count, rng):
     for text in rng.sample(usable, min(count, len(usable))):
         data = text.encode()
         end = data.find(b"\n", rng.randint(LEAST, min(MOST, len(data) - 1)))
-        made.append(data[:end + 1 if end >= 0 else MOST])
-    return [data for data in made if is_text(data)]
-
-
-def is_text(data):
-    try:
-        data.decode()
-        return True
-    except UnicodeDecodeError:
-        return False
+        if end >= 0:
+            made.append(data[:end + 1])
+    return made
 
 
 def loops_of(task):

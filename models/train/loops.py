@@ -103,6 +103,12 @@ def lag_of_cycles(ids, first_special):
     return lag
 
 
+def with_cycles(ids, lag, weight, found, first_special):
+    """(lag, weight) of with_loops with the cycles of the text itself; in rows that are `found`, [B, 1], nothing else counts."""
+    cycles = lag_of_cycles(ids, first_special)
+    return torch.where(found | (lag == 0), cycles, lag), torch.where(found, (cycles > 0).float(), weight)
+
+
 def weakest(nats, lag):
     """[B, T] bool: the least sure token of each repetition, of those where lag > 0."""
     at = torch.arange(nats.shape[1], device=nats.device).expand_as(lag)

@@ -105,7 +105,7 @@ case ${1:?stage} in
     : "${LIBRARY:?}"
     greedy_rounds &
     greedy=$!
-    trap 'kill $greedy' EXIT
+    trap 'kill $greedy || true' EXIT
     training --config "$here/config.json" --out "$WORK/again" --initial "${MODEL:?}" --context 4096 --batch 128 --micro 32 \
       --by seconds --length "${LENGTH:?}" --decay "${DECAY:?}" --lr 5e-3 --warmup 60 --loops "${LOOPS:=0.1}" \
       --found "$WORK/found" --save-every 400 --valid-every 600

@@ -226,9 +226,8 @@ class Trainer:
             made = loops.with_loops(ids, args.loops, rng, first_special, self.ends_line)
             found = self.found.put_into(made[0], args.found_share, rng).to(self.device)[:, None]
             ids, lag, counts = (part.to(self.device, non_blocking=True) for part in made)
-            cycles = loops.lag_of_cycles(ids, first_special)
-            lag = torch.where(found | (lag == 0), cycles, lag)
-            counts = torch.where(found, (cycles > 0).float(), counts)
+            if args.loops or args.found:
+                lag, counts = loops.with_cycles(ids, lag, counts, found, first_special)
             targets, middle = targets_of(ids), in_middle(ids, self.special)
             (nats, end), balance, self.loads = self.forward(ids, targets, self.special["eos"])
             weight = torch.where(middle, args.middle_weight, 1.0) * counts * (targets >= 0)

@@ -3,7 +3,9 @@
 and, where torch is installed, what counts as a middle, loops and their loss, and that a grown model computes what it did before.
 """
 import importlib.util
+import json
 import random
+import subprocess
 import sys
 import tempfile
 import types
@@ -155,7 +157,8 @@ def test_the_loss_of_a_loop_is_least_at_half_of_the_probability_before():
     def loss(p, p_end=0.05):
         nats = -torch.log(torch.tensor([[before, 0.3, p, 0.3]]))
         end = -torch.log(torch.tensor([[0.01, 0.01, p_end, 0.01]]))
-        nats.requires_grad_(), end.requires_grad_()
+        nats.requires_grad_()
+        end.requires_grad_()
         out = loop_loss(nats, end, lag)
         out.sum().backward()
         assert torch.equal(out[0, [0, 1, 3]], nats[0, [0, 1, 3]]) and nats.grad[0, 0] == 1
@@ -230,9 +233,42 @@ def test_rows_of_found_loops_hold_whole_pieces():
 
 
 @needs_torch
+def test_of_a_found_row_only_cycles_count():
+    import torch
+    from loops import with_cycles
+    ids = torch.tensor([[9, 8, 7, *[5] * 20, 6]] * 2)
+    lag, weight = torch.zeros_like(ids), torch.ones(ids.shape)
+    lag[:, 1] = 3
+    lag, weight = with_cycles(ids, lag, weight, torch.tensor([[True], [False]]), 100)
+    assert lag[0, 1] == 0 and lag[1, 1] == 3 and lag[0, 2:].tolist() == lag[1, 2:].tolist() and lag[0].sum() > 0
+    assert torch.equal(weight[0] > 0, lag[0] > 0) and weight[1].all()
+
+
+def test_a_shard_that_does_not_decode_gets_another_order():
+    import corpus
+
+    class Coder:
+        def __init__(self, order, mem):
+            self.order = order
+
+        def encode(self, text):
+            return text[::-1]
+
+        def flush(self):
+            return b""
+
+        def decode(self, stream, size):
+            return stream[::-1] if self.order < 9 else stream
+
+    sys.modules["pyppmd"] = types.SimpleNamespace(Ppmd7Encoder=Coder, Ppmd7Decoder=Coder)
+    try:
+        assert corpus.compressed(b"text", "x", 10, 1) == (8, b"txet")
+    finally:
+        del sys.modules["pyppmd"]
+
+
+@needs_torch
 def test_a_tiny_model_learns_and_a_run_goes_on():
-    import json
-    import subprocess
     folder = Path(data.__file__).parent
     small = {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "kv_lora_rank": 32,
              "intermediate_size": 64, "moe_intermediate_size": 32, "n_routed_experts": 4}
