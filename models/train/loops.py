@@ -5,8 +5,8 @@ rows of a step get loops: the last few tokens at a place, most often one to thre
 the text goes on. The first repetition counts for nothing. Each later one shall break where the model was least sure of it:
 that token shall have DECAY times the probability that the model gave to it the time before (the target of Xu et al. 2022,
 "Learning to Break the Loop", for one token of a repetition, so that lists of lines alike stay likely; the loss is the cross
-entropy of that one event, whose gradient does not vanish where the model is sure), and the end token is no way out. Where
-the text goes on, the loss is the usual one.
+entropy of that one event, whose gradient does not vanish where the model is sure), and the end token is no way out. It
+counts for the tokens of its repetition, up to BREAK. Where the text goes on, the loss is the usual one.
 Made loops are learnt soon, those of greedy choice less: they stand where a repetition is likely. So half of the whole lines
 are chosen where lines begin alike, and rows of loops that a model really fell into (greedy.py) join the others; of them
 nothing but the cycles counts.
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 DECAY = 0.5
+BREAK = 6                # tokens that the one to break at counts for, at most
 LONGEST_PERIOD = 80      # tokens, about four lines of code
 AT_LINES = 0.6           # of the loops begin and end where lines do, as those of greedy choice mostly do
 MOST_LINES = 3           # that such a loop repeats
@@ -126,6 +127,6 @@ def loop_loss(nats, end, lag):
     with DECAY times the probability of the repetition before."""
     at = (torch.arange(nats.shape[1], device=nats.device) - lag).clamp(min=0)
     wanted = DECAY * torch.exp(-nats.detach().gather(1, at))
-    another = (1 + 1e-6 - torch.exp(-nats) - torch.exp(-end)).log()
-    event = wanted * nats - (1 - wanted) * another
+    another = (1 + 1e-6 - torch.exp(-nats) - torch.exp(-end)).clamp(min=1e-7).log()  # rounding may leave less than none
+    event = (wanted * nats - (1 - wanted) * another) * lag.clamp(max=BREAK)
     return torch.where(lag > 0, torch.where(weakest(nats.detach(), lag), event, 0.0), nats)

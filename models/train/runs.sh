@@ -100,7 +100,7 @@ case ${1:?stage} in
       --micro 32 --by seconds --length "${LENGTH:=740}" --decay "${DECAY:=340}" --lr 5e-3 --warmup 60 --loops 0.1 \
       --valid-every 600
     ;;
-  rows-again) rows 4096 0 22 5 ;;
+  rows-again) rows 4096 0 "${EPOCHS:=22}" "${SEED:=6}" ;;
   again)
     : "${LIBRARY:?}"
     greedy_rounds &

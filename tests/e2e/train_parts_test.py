@@ -169,6 +169,7 @@ def test_the_loss_of_a_loop_is_least_at_half_of_the_probability_before():
     assert min(loss(0.2)[0], loss(0.9)[0]) > loss(0.4)[0]
     assert loss(0.4)[2][2] < -1e-3 and loss(0.4)[2][:2] == [0, 0], "the end is less likely to be chosen then, and nowhere else"
     assert np.isfinite(loss(1.0, 1e-9)[:2]).all()
+    assert np.isfinite(loss(1.0 + 4e-6, 1e-9)[:2]).all(), "rounding may make a probability more than one"
 
 
 @needs_torch
@@ -181,6 +182,20 @@ def test_a_repetition_is_to_break_at_its_weakest_token_only():
     assert found == [4, 6, 11], "each repetition has one, the last one of a loop may be cut short"
     out = loop_loss(nats, nats.new_full(nats.shape, 20.0), lag)[0]
     assert [at for at in range(12) if lag[0, at] and out[at]] == found
+
+
+@needs_torch
+def test_the_token_to_break_at_counts_for_its_repetition_but_not_without_end():
+    import torch
+    from loops import BREAK, loop_loss
+
+    def loss(period):
+        lag = torch.tensor([[0] * period + [period] * period])
+        nats = torch.tensor([[0.1] * period + [0.1] * (period - 1) + [0.7]])
+        return loop_loss(nats, nats.new_full(nats.shape, 20.0), lag)[0, period:].sum().item()
+
+    assert abs(loss(BREAK - 2) / loss(1) - (BREAK - 2)) < 1e-4
+    assert abs(loss(4 * BREAK) / loss(1) - BREAK) < 1e-4
 
 
 @needs_torch
