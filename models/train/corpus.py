@@ -6,6 +6,8 @@
       downloads every archive named in sources.tsv (Debian source packages through apt-get, sdists through unearth).
   python3 corpus.py build --sources sources.tsv --downloads DL --bench BENCH --work WORK --out OUT
       cleans, deduplicates, decontaminates, caps and shuffles; writes train.docs, valid.docs, heldout/<lang>.docs, stats.json.
+  python3 corpus.py bench --bench BENCH --out OUT
+      shows what train.docs shares with benchmarks that were not in BENCH when it was built.
   python3 corpus.py pack --out OUT
       compresses train.docs and valid.docs into independently decodable train-NNN.ppmd shards and manifest.json.
 
@@ -438,7 +440,7 @@ def shared_grams(data, ids, grams):
     return {g for s in starts for g in [tuple(code[s:s + GRAM].tolist())] if g in grams}
 
 
-# MBPP's solutions are not among the texts, so the function names that only MBPP uses stand for them.
+# For a BENCH without MBPP, which neither registry has: function names that only its solutions use.
 MBPP_NAMES = [f"def {n}(".encode() for n in """similar_elements is_not_prime heap_queue_largest differ_at_one_bit_pos remove_occ
     find_rotations sort_matrix find_volume split_lowerstring text_lowercase_underscore square_perimeter remove_dirty_chars
     test_duplicate is_woodall multiples_of_num find_first_duplicate maximum_sum find_char_long smallest_num subject_marks
@@ -479,6 +481,26 @@ def contaminated(docs, args):
         "bench_grams": len(bench_grams(args.bench)[1]), "documents_with_a_shared_gram": len(hits)}
 
 
+def bench_part(job):
+    path, folder, part, parts = job
+    ids, grams = bench_grams(folder)
+    words = {i: word.decode() for word, i in ids.items()}
+    with open(path, "rb") as f:
+        mine = (doc for i, doc in enumerate(iter_docs(f)) if i % parts == part)
+        shared = ((project, name, shared_grams(data, ids, grams)) for _, project, name, data in mine)
+        return [(project, name, [" ".join(words[i] for i in gram) for gram in found]) for project, name, found in shared if found]
+
+
+def bench(args):
+    """Prints each document of train.docs that shares a 10-gram of words with a benchmark, and the grams."""
+    jobs = [(os.path.join(args.out, "train.docs"), args.bench, part, args.jobs) for part in range(args.jobs)]
+    with cf.ProcessPoolExecutor(args.jobs) as pool:
+        found = sorted(row for rows in pool.map(bench_part, jobs) for row in rows)
+    for project, name, grams in found:
+        print(f"{project}/{name}: {len(grams)}, {' | '.join(sorted(grams)[:3])}")
+    print(f"{len(bench_grams(args.bench)[1])} grams of the benchmarks, {len(found)} documents share one or more")
+
+
 def take_valid(docs):
     """About VALID_BYTES of whole files in seeded order, spread over languages as the training text is."""
     left, valid, train = {lang: part * VALID_BYTES for lang, part in SHARE.items()}, [], []
@@ -515,7 +537,7 @@ def build(args):
     del lines
     held = cap([d for d in docs if d[8] == "heldout"], lambda lang: HELDOUT_CAP)
     train = cap([d for d in docs if d[8] == "train"], lambda lang: SHARE[lang] * TOTAL)
-    bad, bench = contaminated(train, args)
+    bad, shared = contaminated(train, args)
     drops["contaminated"] = len(bad)
     train = [d for i, d in enumerate(train) if i not in bad]
     valid, train = take_valid(train)
@@ -527,7 +549,7 @@ def build(args):
         write_set(os.path.join(args.out, "heldout", lang + ".docs"), [d for d in held if d[0] == lang], args.work)
     licence = {r["project"]: r["licence"] for r in rows}
     stats = {"train_bytes": sum(d[4] for d in train), "train_files": len(train), "valid_bytes": sum(d[4] for d in valid),
-             "dropped": dict(drops), "bench": bench,
+             "dropped": dict(drops), "bench": shared,
              "train_by_language": tally(train, lambda d: d[0]), "train_by_project": tally(train, lambda d: d[1]),
              "train_by_licence": tally(train, lambda d: licence[d[1]]),
              "heldout": tally(held, lambda d: f"{d[0]}/{d[1]}"), "available_by_language": tally(docs, lambda d: d[0])}
@@ -589,7 +611,7 @@ def pack(args):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("stage", choices=["fetch", "build", "pack"])
+    p.add_argument("stage", choices=["fetch", "build", "bench", "pack"])
     for name in ("sources", "apt-source", "index", "downloads", "bench", "work", "out"):
         p.add_argument("--" + name)
     p.add_argument("--jobs", type=int, default=2)
@@ -597,7 +619,7 @@ def main():
     p.add_argument("--order", type=int, default=10)
     p.add_argument("--memory", type=int, default=384, help="PPMd model memory of one shard, MiB")
     args = p.parse_args()
-    {"fetch": fetch, "build": build, "pack": pack}[args.stage](args)
+    {"fetch": fetch, "build": build, "bench": bench, "pack": pack}[args.stage](args)
 
 
 if __name__ == "__main__":

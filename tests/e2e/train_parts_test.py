@@ -2,7 +2,10 @@
 """The parts of models/train that can be wrong without a loss that shows it: the plan of rate and context, holes, packing,
 and, where torch is installed, what counts as a middle, loops and their loss, and that a grown model computes what it did before.
 """
+import argparse
+import contextlib
 import importlib.util
+import io
 import json
 import random
 import subprocess
@@ -257,6 +260,23 @@ def test_of_a_found_row_only_cycles_count():
     lag, weight = with_cycles(ids, lag, weight, torch.tensor([[True], [False]]), 100)
     assert lag[0, 1] == 0 and lag[1, 1] == 3 and lag[0, 2:].tolist() == lag[1, 2:].tolist() and lag[0].sum() > 0
     assert torch.equal(weight[0] > 0, lag[0] > 0) and weight[1].all()
+
+
+def test_what_a_corpus_shares_with_a_benchmark_is_shown():
+    import corpus
+    solution = "def largest_even(numbers):\n    even = [number for number in numbers if number % 2 == 0]\n    return max(even)\n"
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "bench").mkdir()
+        (Path(name) / "bench" / "problems.jsonl").write_text(json.dumps({"text": "Find it.", "code": solution}) + "\n")
+        with open(Path(name) / "train.docs", "wb") as file:
+            corpus.write_doc(file, "python", "one", "a.py", b"import os\n" + solution.encode())
+            corpus.write_doc(file, "python", "two", "b.py", b"def largest(numbers):\n    return max(numbers)\n")
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            corpus.bench(argparse.Namespace(out=name, bench=f"{name}/bench", jobs=1))
+    shown = out.getvalue().splitlines()
+    assert len(shown) == 2 and shown[0].startswith("one/a.py: ") and "numbers even number for number in" in shown[0]
+    assert shown[1].endswith("1 documents share one or more")
 
 
 def test_a_shard_that_does_not_decode_gets_another_order():
