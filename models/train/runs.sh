@@ -12,7 +12,7 @@
 #   again     from $MODEL, a folder that `ds export --model embedded` wrote, $LENGTH seconds by the clock, the last $DECAY of
 #             them with decay and rounding; meanwhile greedy.py looks for loops of the model as it is by then, to unlearn.
 #             Its rows, with cuts and holes of their own: rows-again. The fifth run: from what the fourth had released,
-#             LENGTH=1060 DECAY=400
+#             LENGTH=1060 DECAY=400. The sixth: from what the fifth had released, GPUS=2 LENGTH=1050 DECAY=400, EPOCHS=12
 #   masters   what is left to carry away
 #
 # `first` and `train` go on where an earlier call stopped. Settings by environment: SHARDS, TOKENIZER (folder), VALID, WORK,
