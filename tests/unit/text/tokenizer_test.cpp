@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <ctime>
 #include <thread>
 
 #include "unit/text/text_fixture.h"
@@ -121,26 +122,25 @@ TEST_CASE("tokenizer: cancelling 10 MB at any moment is prompt and leaves the ou
     while (text.size() < 10'000'000) text += unit;
     for (int round = 0; round < 4; ++round) {
       CancelWord cancel;
-      std::atomic<int64_t> set_at{0};
-      auto clock = [] { return std::chrono::steady_clock::now().time_since_epoch().count(); };
+      std::atomic<std::clock_t> set_at{0};  // processor time, so that other programs do not count
       std::chrono::milliseconds delay(round == 0 ? 0 : rng() % 150);
       std::thread canceller([&] {
         std::this_thread::sleep_for(delay);
-        set_at = clock();
+        set_at = std::clock();
         cancel.set();
       });
       EncodeOptions options;
       options.cancel = &cancel;
       std::vector<uint32_t> ids = {5};
       Status status = tokenizer->encode(text, options, &ids);
-      int64_t end = clock();
+      std::clock_t end = std::clock();
       canceller.join();
       CHECK(status.code() == DS_E_CANCELLED);
       CHECK(ids == std::vector<uint32_t>{5});
-      worst = std::max(worst, static_cast<double>(end - set_at) / 1e6);
+      worst = std::max(worst, static_cast<double>(end - set_at) * 1000 / CLOCKS_PER_SEC);
     }
   }
-  MESSAGE("slowest answer to a cancel: " << worst << " ms");
+  MESSAGE("slowest answer to a cancel: " << worst << " ms of processor time");
   CHECK(worst < 500);  // the promise is measured in release builds; this only catches loops that do not poll
 }
 
