@@ -83,8 +83,8 @@ def add_documents_commands(commands):
     command.add_argument("--min-bytes", type=size, default=128)
     command.add_argument("--max-bytes", type=size, default=2048)
     command.add_argument("--max-tokens", type=int, default=0, help="256 if left out")
-    command.add_argument("--tail", type=int, default=64, help="tokens that must be a cycle")
-    command.add_argument("--period", type=int, default=16, help="longest cycle")
+    command.add_argument("--tail", type=int, default=96, help="tokens that must be a cycle")
+    command.add_argument("--period", type=int, default=48, help="longest cycle")
 
     command = commands.add_parser("needle", help="a fact in a long text")
     add_model(command), add_common(command), add_documents(command)

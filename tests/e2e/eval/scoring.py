@@ -42,7 +42,7 @@ def share(successes, n):
     return {"n": n, "hits": successes, "share": successes / n if n else None, "low": low, "high": high}
 
 
-def period_of_tail(ids, tail=64, longest=16):
+def period_of_tail(ids, tail, longest):
     """The smallest period p <= longest with which the last `tail` ids repeat (ids[i] = ids[i - p] inside the tail);
     0 if there is none, or fewer ids than `tail`."""
     if len(ids) < tail:
