@@ -124,7 +124,7 @@ def weakest(nats, lag):
 def loop_loss(nats, end, lag):
     """The loss of each target, [B, T], from the nats of the target and of the end token: the target's; where lag > 0 none,
     but at the weakest token of each repetition the cross entropy of "this token, or another that does not end the text",
-    with DECAY times the probability of the repetition before."""
+    with DECAY times the probability of the repetition before, as often as the repetition has tokens, up to BREAK."""
     at = (torch.arange(nats.shape[1], device=nats.device) - lag).clamp(min=0)
     wanted = DECAY * torch.exp(-nats.detach().gather(1, at))
     another = (1 + 1e-6 - torch.exp(-nats) - torch.exp(-end)).clamp(min=1e-7).log()  # rounding may leave less than none

@@ -12,12 +12,13 @@
 #   again     from $MODEL, a folder that `ds export --model embedded` wrote, $LENGTH seconds by the clock, the last $DECAY of
 #             them with decay and rounding; meanwhile greedy.py looks for loops of the model as it is by then, to unlearn.
 #             Its rows, with cuts and holes of their own: rows-again. The fifth run: from what the fourth had released,
-#             LENGTH=1060 DECAY=400. The sixth: from what the fifth had released, GPUS=2 LENGTH=1050 DECAY=400, EPOCHS=12
+#             SEED=5 LENGTH=1060 DECAY=400. The sixth: from what the fifth had released, GPUS=2 EPOCHS=12 GREEDY_WORKERS=12
+#             LENGTH=1050 DECAY=400
 #   masters   what is left to carry away
 #
 # `first` and `train` go on where an earlier call stopped. Settings by environment: SHARDS, TOKENIZER (folder), VALID, WORK,
-# GPUS, WITHOUT (projects to leave out), WORKERS; LIBRARY (libdeepseam.so) and GREEDY_WORKERS for greedy.py. What shipped:
-# train with LENGTH=402 DECAY=270, of which 320 s were steps.
+# GPUS, WITHOUT (projects to leave out), WORKERS, EPOCHS and SEED of rows-again; LIBRARY (libdeepseam.so) and GREEDY_WORKERS
+# for greedy.py. What shipped: train with LENGTH=402 DECAY=270, of which 320 s were steps.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${SHARDS:?}" "${TOKENIZER:?}" "${VALID:?}" "${WORK:?}" "${GPUS:=4}" "${WORKERS:=44}"
@@ -108,7 +109,7 @@ case ${1:?stage} in
     trap 'kill $greedy || true' EXIT
     training --config "$here/config.json" --out "$WORK/again" --initial "${MODEL:?}" --context 4096 --batch 128 --micro 32 \
       --by seconds --length "${LENGTH:?}" --decay "${DECAY:?}" --lr 5e-3 --warmup 60 --loops "${LOOPS:=0.1}" \
-      --found "$WORK/found" --save-every 400 --valid-every 600
+      --found "$WORK/found" --save-every 200 --valid-every 400
     ;;
   masters) python3 "$here/export.py" masters --state "$WORK/again" --out "$WORK/masters" ;;
   *) echo "unknown stage $1" >&2 && exit 2 ;;
