@@ -6,7 +6,8 @@ values without further loss. Leaves packing to `ds pack`.
 
 The state that `train.py` keeps is large; `export.py masters` reduces it to the masters in bfloat16, split into files of a
 size that travels, and the other command reads either. Weights come back from a Hugging Face folder, too, such as `ds export`
-makes of a shipped file: training can go on from what was released.
+makes of a shipped file: training can go on from what was released. `export.py mean` writes the weights half way between two
+states, of runs that began alike (Wortsman et al. 2022, "Model soups").
 """
 import argparse
 import dataclasses
@@ -134,6 +135,14 @@ def write_folder(args):
         shutil.copy(Path(args.tokenizer) / file, out / file)
 
 
+def write_mean(args):
+    config = load_config(args.config)
+    first, second = (named_masters(config, folder) for folder in args.states)
+    mean = {name: (w + second[name]) / 2 for name, w in first.items()}
+    Path(args.out).mkdir(parents=True, exist_ok=True)
+    save_file({name: w.contiguous() for name, w in published(config, mean)}, Path(args.out) / "model.safetensors")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(required=True)
@@ -144,8 +153,13 @@ def main():
     folder.add_argument("--config", required=True)
     folder.add_argument("--tokenizer", required=True, help="folder of tokenizer.json and tokenizer_config.json")
     folder.add_argument("--form", choices=["float", "shipped"], required=True)
+    mean = commands.add_parser("mean", help="a folder of the weights half way between two states")
+    mean.set_defaults(run=write_mean)
+    mean.add_argument("--config", required=True)
+    mean.add_argument("states", nargs=2)
     for command in (masters, folder):
         command.add_argument("--state", required=True, help="folder of state.pt or masters-*.safetensors")
+    for command in (masters, folder, mean):
         command.add_argument("--out", required=True)
     args = parser.parse_args()
     args.run(args)

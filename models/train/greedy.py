@@ -1,8 +1,9 @@
 """Loops that a model really falls into: `greedy.py --model M --library L --texts T --out FILE`.
 
 Lets a model go on greedily from beginnings of training documents, through the C library on all cores, and keeps each answer
-that ends in a cycle, with its beginning, as rows of token ids for `train.py --found`. Owns which beginnings are asked and
-what is kept. Leaves the decoding to the library, the loss to loops.py.
+that repeats itself, with its beginning, as rows of token ids and lags for `train.py --found`. Where the model fell into a
+loop, it is asked again later: the beginnings lie beside FILE. Owns which beginnings are asked and what is kept. Leaves the
+decoding to the library, what a repetition is and its loss to loops.py.
 """
 import argparse
 import json
@@ -15,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "e2e"))
-from eval import scoring  # noqa: E402
 from eval.library import Library, Model, Request  # noqa: E402
+from loops import lag_of_answer  # noqa: E402
 
 LEAST, MOST = 128, 2048  # bytes of a beginning, which ends with a line
-TOKENS = 320             # of an answer
-TAIL, PERIOD = 72, 48    # the last TAIL tokens repeat with a period of at most PERIOD
+TOKENS = 1024            # of an answer
+AGAIN = 0.5              # of the beginnings, at most: those that led to loops in earlier calls
 GROUP = 8                # beginnings that share the steps of a thread
 
 
@@ -37,27 +38,42 @@ def beginnings(texts, count, rng):
 
 
 def loops_of(task):
-    """(beginnings asked, token ids of beginning and answer for each answer that ends in a cycle, the end token)."""
-    path, count, seed, options = task
+    """(beginnings asked, those that led to loops, [ids, lags] of beginning and answer for each of them, the end token)."""
+    path, count, again, seed, options = task
     with open(path, encoding="utf-8") as file:
-        asked = beginnings(json.load(file), count, random.Random(f"{seed} {path}"))
+        asked = again + beginnings(json.load(file), count - len(again), random.Random(f"{seed} {path}"))
     model = Model(Library(options.library), options.model, context=4096, batch=GROUP, threads=1)
     answers = model.generate([Request(text=text, max_tokens=TOKENS) for text in asked])
-    kept = [[*map(int, model.tokenize(text, bos=True)), *answer.ids] for text, answer in zip(asked, answers)
-            if scoring.period_of_tail(answer.ids, TAIL, PERIOD)]
+    led, kept = [], []
+    for text, answer in zip(asked, answers):
+        begin = [*map(int, model.tokenize(text, bos=True))]
+        ids = np.array([*begin, *answer.ids])
+        lag = lag_of_answer(ids, len(begin))
+        if lag.any():
+            led.append(text)
+            kept.append(np.stack((ids, lag)))
     filler = model.info["tokens"]["eos"]
     model.close()
-    return len(asked), kept, filler
+    return len(asked), led, kept, filler
 
 
 def rows_of(pieces, context, filler):
-    """Rows [n, context], each as many pieces as fit, then filler."""
-    rows = []
+    """Rows [n, 2, context] of ids and lags, each as many pieces [2, length] as fit, then filler."""
+    rows, used = [], context
     for piece in pieces:
-        if not rows or len(rows[-1]) + len(piece) > context:
-            rows.append([])
-        rows[-1].extend(piece[:context])
-    return np.array([row + [filler] * (context - len(row)) for row in rows], np.uint16).reshape(-1, context)
+        piece = piece[:, :context]
+        if used + piece.shape[1] > context:
+            rows.append(np.stack((np.full(context, filler), np.zeros(context, int))))
+            used = 0
+        rows[-1][:, used:used + piece.shape[1]] = piece
+        used += piece.shape[1]
+    return np.array(rows, np.uint16).reshape(-1, 2, context)
+
+
+def earlier(out, count, rng):
+    """At most `count` of the beginnings that led to loops in earlier calls, in the folder of `out`."""
+    texts = sorted({text for path in Path(out).parent.glob("*.json") for text in json.loads(path.read_text("utf-8"))})
+    return [text.encode() for text in rng.sample(texts, min(count, len(texts)))]
 
 
 def main():
@@ -75,13 +91,17 @@ def main():
     paths = sorted(map(str, Path(options.texts).glob("*.json")))
     random.Random(options.seed).shuffle(paths)
     paths = paths[:options.workers]
-    tasks = [(path, -(-options.prompts // len(paths)), options.seed, options) for path in paths]
+    again = earlier(options.out, int(options.prompts * AGAIN), random.Random(options.seed))
+    tasks = [(path, -(-options.prompts // len(paths)), again[index::len(paths)], options.seed, options)
+             for index, path in enumerate(paths)]
     with Pool(options.workers) as pool:
         done = pool.map(loops_of, tasks, 1)
-    asked, kept = sum(count for count, _, _ in done), [piece for _, pieces, _ in done for piece in pieces]
-    rows = rows_of(kept, options.context, done[0][2])
-    print(f"{len(kept)} of {asked} answers are loops: {len(rows)} rows", flush=True)
+    asked, led = sum(count for count, _, _, _ in done), [text for _, texts, _, _ in done for text in texts]
+    rows = rows_of([piece for _, _, pieces, _ in done for piece in pieces], options.context, done[0][3])
+    print(f"{len(led)} of {asked} answers are loops, {len(set(led) & set(again))} of {len(again)} asked again: "
+          f"{len(rows)} rows", flush=True)
     Path(options.out).parent.mkdir(parents=True, exist_ok=True)
+    Path(options.out).with_suffix(".json").write_text(json.dumps([text.decode() for text in led]), "utf-8")
     with open(options.out + ".tmp", "wb") as file:
         file.write(rows.tobytes())
     os.replace(options.out + ".tmp", options.out)

@@ -2,21 +2,22 @@
 
 A small model that decodes greedily soon repeats itself: each repetition makes the next one more likely. Against it some
 rows of a step get loops: the last few tokens at a place, most often one to three whole lines, come again and again, then
-the text goes on. The first repetition counts for nothing. Each later one shall break where the model was least sure of it:
-that token shall have DECAY times the probability that the model gave to it the time before (the target of Xu et al. 2022,
-"Learning to Break the Loop", for one token of a repetition, so that lists of lines alike stay likely; the loss is the cross
-entropy of that one event, whose gradient does not vanish where the model is sure), and the end token is no way out. It
-counts for the tokens of its repetition, up to BREAK. Where the text goes on, the loss is the usual one.
+the text goes on. The first repetition counts for nothing if it is shorter than SURE_CYCLE, as the second equal line of a
+list. Each other one shall break where the model was least sure of it: that token shall have at most DECAY times the
+probability that the model gave to it the time before (the target of Xu et al. 2022, "Learning to Break the Loop", for one
+token of a repetition, so that lists of lines alike stay likely; the loss is the cross entropy of that one event, whose
+gradient does not vanish where the model is sure), and the end token is no way out. It counts for the tokens of its
+repetition, up to BREAK. Where the text goes on, the loss is the usual one.
 Made loops are learnt soon, those of greedy choice less: they stand where a repetition is likely. So half of the whole lines
 are chosen where lines begin alike, and rows of loops that a model really fell into (greedy.py) join the others; of them
-nothing but the cycles counts.
+nothing but the repetitions counts.
 Owns where loops are and their loss. Leaves the share of rows that have them to train.py.
 """
 import numpy as np
 import torch
 
 DECAY = 0.5
-BREAK = 6                # tokens that the one to break at counts for, at most
+BREAK = 12               # tokens that the one to break at counts for, at most
 LONGEST_PERIOD = 80      # tokens, about four lines of code
 AT_LINES = 0.6           # of the loops begin and end where lines do, as those of greedy choice mostly do
 MOST_LINES = 3           # that such a loop repeats
@@ -24,6 +25,8 @@ AT_ALIKE = 0.5           # of those loops are a line that begins with the same A
 ALIKE = 3
 SURE_CYCLE = 12          # tokens that must repeat before a cycle of the text itself is one
 LONGEST_CYCLE = 48       # tokens of it
+SURE_ANSWER = 24         # tokens of an answer that must repeat, and once in full, before that is a loop
+LONGEST_IN_ANSWER = 200  # tokens of it, about ten lines of code
 LENGTHS = 48, 480        # tokens that a loop adds, but at least three repetitions
 SPACING = 640            # tokens of text between the beginnings of loops, about
 
@@ -80,13 +83,14 @@ def loop_row(row, rng, first_special, ends_line):
 
 def with_loops(ids, share, rng, first_special, ends_line):
     """ids [B, T], of which a `share` of the rows get loops -> (ids, lag [B, T], weight [B, T]) for the next token of each
-    place: lag is the distance to the repetition before where that is the target, else 0; weight is 0 for first ones.
+    place: lag is the distance to the repetition before where that is to unlearn, else 0; weight is 0 for short first ones.
     `ends_line` [vocabulary] says which tokens end with a line break."""
     ids, lag, weight = ids.numpy().copy(), np.zeros(ids.shape, np.int64), np.ones(ids.shape, np.float32)
     for b in np.flatnonzero(rng.random(len(ids)) < share):
         ids[b], periods, turns = loop_row(ids[b], rng, first_special, ends_line)
-        lag[b, :-1] = (periods * (turns > 1))[1:]
-        weight[b, :-1] = turns[1:] != 1
+        counts = (turns > 1) | (periods >= SURE_CYCLE)
+        lag[b, :-1] = (periods * counts)[1:]
+        weight[b, :-1] = (counts | (turns == 0))[1:]
     return torch.from_numpy(ids), torch.from_numpy(lag), torch.from_numpy(weight)
 
 
@@ -104,10 +108,23 @@ def lag_of_cycles(ids, first_special):
     return lag
 
 
-def with_cycles(ids, lag, weight, found, first_special):
-    """(lag, weight) of with_loops with the cycles of the text itself; in rows that are `found`, [B, 1], nothing else counts."""
-    cycles = lag_of_cycles(ids, first_special)
-    return torch.where(found | (lag == 0), cycles, lag), torch.where(found, (cycles > 0).float(), weight)
+def with_cycles(ids, lag, found, first_special):
+    """lag of with_loops with the cycles of the text itself, but for rows that are `found`, [B, 1]."""
+    return torch.where(found | (lag > 0), lag, lag_of_cycles(ids, first_special))
+
+
+def lag_of_answer(ids, begin):
+    """[T]: like lag_of_cycles, of an answer that begins at `begin`: its repetitions of SURE_ANSWER tokens and of a whole
+    period at least, all of their tokens, but for the first period of those shorter than SURE_CYCLE."""
+    ids, periods = np.asarray(ids), np.zeros(len(ids), np.int64)
+    for period in range(min(LONGEST_IN_ANSWER, len(ids) - 1), 0, -1):
+        first = max(period, begin)
+        same = np.concatenate((np.zeros(first, bool), ids[first:] == ids[first - period:-period]))
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], same.astype(np.int8), [0]))))
+        for first, end in zip(edges[::2], edges[1::2]):
+            if end - first >= max(SURE_ANSWER, period):
+                periods[first + (period if period < SURE_CYCLE else 0):end] = period
+    return np.append(periods[1:], 0)
 
 
 def weakest(nats, lag):
@@ -123,10 +140,12 @@ def weakest(nats, lag):
 
 def loop_loss(nats, end, lag):
     """The loss of each target, [B, T], from the nats of the target and of the end token: the target's; where lag > 0 none,
-    but at the weakest token of each repetition the cross entropy of "this token, or another that does not end the text",
-    with DECAY times the probability of the repetition before, as often as the repetition has tokens, up to BREAK."""
+    but at the weakest token of each repetition, if it is more likely than DECAY times the one before, the cross entropy of
+    "this token, or another that does not end the text" with that, as often as the repetition has tokens, up to BREAK."""
     at = (torch.arange(nats.shape[1], device=nats.device) - lag).clamp(min=0)
-    wanted = DECAY * torch.exp(-nats.detach().gather(1, at))
+    likely = torch.exp(-nats.detach())
+    wanted = DECAY * likely.gather(1, at)
     another = (1 + 1e-6 - torch.exp(-nats) - torch.exp(-end)).clamp(min=1e-7).log()  # rounding may leave less than none
     event = (wanted * nats - (1 - wanted) * another) * lag.clamp(max=BREAK)
-    return torch.where(lag > 0, torch.where(weakest(nats.detach(), lag), event, 0.0), nats)
+    breaks = weakest(nats.detach(), lag) & (likely > wanted)
+    return torch.where(lag > 0, torch.where(breaks, event, 0.0), nats)

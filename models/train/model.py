@@ -70,6 +70,10 @@ def softmax_scale(c):
     return c.qk_head_dim ** -0.5 * mscale * mscale
 
 
+def linear(x, w):
+    return F.linear(x, w.bfloat16())
+
+
 def rms_norm(x, weight, eps):
     return F.rms_norm(x.float(), (x.shape[-1],), weight, eps).to(x.dtype)
 
@@ -94,17 +98,17 @@ class Attention(nn.Module):
 
     def forward(self, x, cos, sin):
         c, (rows, length, _) = self.c, x.shape
-        q = F.linear(x, self.q_proj.bfloat16()).unflatten(-1, (-1, c.qk_head_dim))
+        q = linear(x, self.q_proj).unflatten(-1, (-1, c.qk_head_dim))
         q_nope, q_rope = q.split((c.qk_nope_head_dim, c.qk_rope_head_dim), -1)
-        latent, k_rope = F.linear(x, self.kv_a_proj.bfloat16()).split((c.kv_lora_rank, c.qk_rope_head_dim), -1)
+        latent, k_rope = linear(x, self.kv_a_proj).split((c.kv_lora_rank, c.qk_rope_head_dim), -1)
         latent = rms_norm(latent, self.kv_a_layernorm, c.rms_norm_eps)
-        kv = F.linear(latent, self.kv_b_proj.bfloat16()).unflatten(-1, (c.num_attention_heads, -1))
+        kv = linear(latent, self.kv_b_proj).unflatten(-1, (c.num_attention_heads, -1))
         k_nope, v = kv.split((c.qk_nope_head_dim, c.v_head_dim), -1)
         q = torch.cat((q_nope, rope(q_rope, cos, sin)), -1)
         k_rope = rope(k_rope[:, :, None], cos, sin).expand(-1, -1, c.num_attention_heads, -1)
         k = torch.cat((k_nope, k_rope), -1)
         out = causal_attention(q, k, v, self.scale)
-        return F.linear(out.reshape(rows, length, -1), self.o_proj.bfloat16())
+        return linear(out.reshape(rows, length, -1), self.o_proj)
 
 
 def causal_attention(q, k, v, scale):
@@ -121,8 +125,8 @@ class Mlp(nn.Module):
         self.down = matrix(c.hidden_size, width, zero=True)
 
     def forward(self, x):
-        gate, up = F.linear(x, self.gate_up.bfloat16()).chunk(2, -1)
-        return F.linear(F.silu(gate) * up, self.down.bfloat16())
+        gate, up = linear(x, self.gate_up).chunk(2, -1)
+        return linear(F.silu(gate) * up, self.down)
 
 
 class Dispatch(torch.autograd.Function):

@@ -13,8 +13,11 @@
 #             them with decay and rounding; meanwhile greedy.py looks for loops of the model as it is by then, to unlearn.
 #             Its rows, with cuts and holes of their own: rows-again. The fifth run: from what the fourth had released,
 #             SEED=5 LENGTH=1060 DECAY=400. The sixth: from what the fifth had released, GPUS=2 EPOCHS=12 GREEDY_WORKERS=12
-#             LENGTH=1050 DECAY=400
+#             LENGTH=1050 DECAY=400. The seventh: from what the sixth had released, GPUS=1 EPOCHS=8 SEED=11 GREEDY_WORKERS=13
+#             LENGTH=1150 DECAY=420 LR=4e-3
 #   masters   what is left to carry away
+#   mean      the weights half way between $EARLIER, an earlier run's masters, and $LATER, fitted to their formats, for
+#             `export.py folder --form shipped`
 #
 # `first` and `train` go on where an earlier call stopped. Settings by environment: SHARDS, TOKENIZER (folder), VALID, WORK,
 # GPUS, WITHOUT (projects to leave out), WORKERS, EPOCHS and SEED of rows-again; LIBRARY (libdeepseam.so) and GREEDY_WORKERS
@@ -108,9 +111,14 @@ case ${1:?stage} in
     greedy=$!
     trap 'kill $greedy || true' EXIT
     training --config "$here/config.json" --out "$WORK/again" --initial "${MODEL:?}" --context 4096 --batch 128 --micro 32 \
-      --by seconds --length "${LENGTH:?}" --decay "${DECAY:?}" --lr 5e-3 --warmup 60 --loops "${LOOPS:=0.1}" \
+      --by seconds --length "${LENGTH:?}" --decay "${DECAY:?}" --lr "${LR:=5e-3}" --warmup 60 --loops "${LOOPS:=0.1}" \
       --found "$WORK/found" --save-every 200 --valid-every 400
     ;;
   masters) python3 "$here/export.py" masters --state "$WORK/again" --out "$WORK/masters" ;;
+  mean)
+    python3 "$here/export.py" mean "${EARLIER:?}" "${LATER:=$WORK/masters}" --config "$here/config.json" --out "$WORK/mean"
+    python3 "$here/fit.py" --config "$here/config.json" --state "$WORK/mean" --valid "$VALID" --tokenizer "$tokenizer" \
+      --out "$WORK/fitted"
+    ;;
   *) echo "unknown stage $1" >&2 && exit 2 ;;
 esac

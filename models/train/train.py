@@ -22,6 +22,7 @@ from optim import RANKS, Optimizer, rank_of
 from schedule import Schedule
 
 STARTED = time.time()
+FEWEST = 1000  # rows of loops that a model fell into; if there are fewer, their share is less, too
 SYNC = 10  # steps between looks at the clock, which all processes take from the first
 
 
@@ -99,23 +100,25 @@ def means(nats, lag, middle, counts):
 
 
 class Found:
-    """Rows of loops that a model fell into, of all files that greedy.py has written by now."""
+    """Rows of loops that a model fell into and their lags, [n, 2, context], of all files that greedy.py has written by now."""
 
     def __init__(self, folder, context):
-        self.folder, self.context, self.files, self.rows = folder, context, 0, np.empty((0, context), np.uint16)
+        self.folder, self.context, self.files = folder, context, 0
+        self.rows = np.empty((0, 2, context), np.uint16)
 
     def look(self):
         paths = sorted(Path(self.folder).glob("*.u16")) if self.folder else []
         if len(paths) != self.files:
-            parts = [np.fromfile(path, np.uint16).reshape(-1, self.context) for path in paths]
+            parts = [np.fromfile(path, np.uint16).reshape(-1, 2, self.context) for path in paths]
             self.rows, self.files = np.concatenate(parts), len(paths)
 
-    def put_into(self, ids, share, rng):
-        """A `share` of the rows of ids becomes such rows; which, [B] bool."""
-        chosen = torch.from_numpy(rng.random(len(ids)) < (share if len(self.rows) else 0))
+    def put_into(self, ids, lag, weight, share, rng):
+        """A `share` of the rows of ids [B, T] becomes such rows, less while there are few; which, [B] bool. Of them only
+        repetitions count."""
+        chosen = torch.from_numpy(rng.random(len(ids)) < min(share, len(self.rows) / FEWEST))
         if chosen.any():
-            drawn = self.rows[rng.integers(len(self.rows), size=int(chosen.sum()))]
-            ids[chosen] = torch.from_numpy(drawn.astype(np.int64))
+            drawn = torch.from_numpy(self.rows[rng.integers(len(self.rows), size=int(chosen.sum()))].astype(np.int64))
+            ids[chosen], lag[chosen], weight[chosen] = drawn[:, 0], drawn[:, 1], (drawn[:, 1] > 0).float()
         return chosen
 
 
@@ -224,10 +227,10 @@ class Trainer:
         total = torch.zeros(4, device=self.device)
         for ids in micros:
             made = loops.with_loops(ids, args.loops, rng, first_special, self.ends_line)
-            found = self.found.put_into(made[0], args.found_share, rng).to(self.device)[:, None]
+            found = self.found.put_into(*made, args.found_share, rng).to(self.device)[:, None]
             ids, lag, counts = (part.to(self.device, non_blocking=True) for part in made)
             if args.loops or args.found:
-                lag, counts = loops.with_cycles(ids, lag, counts, found, first_special)
+                lag = loops.with_cycles(ids, lag, found, first_special)
             targets, middle = targets_of(ids), in_middle(ids, self.special)
             (nats, end), balance, self.loads = self.forward(ids, targets, self.special["eos"])
             weight = torch.where(middle, args.middle_weight, 1.0) * counts * (targets >= 0)
@@ -325,7 +328,7 @@ def main():
     add("--middle-weight", type=float, default=3.0, help="of a target in a filled hole; others have 1")
     add("--loops", type=float, default=0.08, help="share of the rows that get repetitions to unlearn")
     add("--found", help="folder in which greedy.py puts loops to unlearn; looked at whenever the run is saved")
-    add("--found-share", type=float, default=0.04, help="of the rows that are such loops, once there are any")
+    add("--found-share", type=float, default=0.12, help="of the rows that are such loops, once there are enough")
     add("--lr", type=float, default=6e-3)
     add("--weight-decay", type=float, default=0.1)
     add("--balance", type=float, default=2e-2)

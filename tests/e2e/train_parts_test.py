@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """The parts of models/train that can be wrong without a loss that shows it: the plan of rate and context, holes, packing,
-and, where torch is installed, what counts as a middle, loops and their loss, and that a grown model computes what it did before.
+and, where torch is installed, what counts as a middle, loops and their loss, that a grown model computes what it did before, the
+mean of two models and its rounding.
 """
 import argparse
 import contextlib
+import dataclasses
 import importlib.util
 import io
 import json
@@ -120,7 +122,7 @@ def test_a_middle_reaches_from_its_mark_to_its_end():
 @needs_torch
 def test_loops_repeat_what_stood_before_and_the_text_goes_on():
     import torch
-    from loops import with_loops
+    from loops import SURE_CYCLE, with_loops
     ids = torch.arange(8 * 4096).remainder(16000).view(8, 4096)
     ends_line = np.arange(2 * 16375) % 12 == 7
     looped, lag, counts = with_loops(ids, 1.0, np.random.default_rng(1), 16375, ends_line)
@@ -128,7 +130,8 @@ def test_loops_repeat_what_stood_before_and_the_text_goes_on():
     assert len(rows) > 1000
     assert (looped[rows, places + 1] == looped[rows, places + 1 - lag[rows, places]]).all()
     assert all(lag[row, place - lag[row, place]] or not counts[row, place - lag[row, place]]
-               for row, place in zip(rows, places)), "each repetition that counts has another before it"
+               for row, place in zip(rows, places) if lag[row, place] < SURE_CYCLE), "the first short one counts for nothing"
+    assert not all(lag[row, place - lag[row, place]] for row, place in zip(rows, places)), "the first long one counts"
     fresh = (lag == 0) & (counts > 0)
     steps = (looped[:, 1:] - looped[:, :-1]).remainder(16000)[fresh[:, :-1]]
     assert (steps == 1).all(), "what is no repetition goes on where the text stopped"
@@ -151,7 +154,7 @@ def test_most_loops_are_whole_lines():
 
 
 @needs_torch
-def test_the_loss_of_a_loop_is_least_at_half_of_the_probability_before():
+def test_a_loop_is_unlearnt_until_half_of_the_probability_before():
     import torch
     from loops import loop_loss
     lag = torch.tensor([[0, 0, 2, 0]])
@@ -167,10 +170,11 @@ def test_the_loss_of_a_loop_is_least_at_half_of_the_probability_before():
         assert torch.equal(out[0, [0, 1, 3]], nats[0, [0, 1, 3]]) and nats.grad[0, 0] == 1
         return out[0, 2].item(), nats.grad[0, 2].item(), end.grad[0].tolist()
 
-    assert loss(0.9)[1] < -1e-4 and loss(0.2)[1] > 1e-4
-    assert abs(loss(before / 2, 1e-9)[1]) < 1e-4
-    assert min(loss(0.2)[0], loss(0.9)[0]) > loss(0.4)[0]
-    assert loss(0.4)[2][2] < -1e-3 and loss(0.4)[2][:2] == [0, 0], "the end is less likely to be chosen then, and nowhere else"
+    assert loss(0.9)[1] < loss(0.5)[1] < -1e-4
+    assert abs(loss(before / 2 + 1e-5, 1e-9)[1]) < 1e-3
+    assert loss(0.2)[:2] == (0, 0), "what is no more likely than that is left alone"
+    assert loss(0.9)[0] > loss(0.5)[0]
+    assert loss(0.5)[2][2] < -1e-3 and loss(0.5)[2][:2] == [0, 0], "the end is less likely to be chosen then, and nowhere else"
     assert np.isfinite(loss(1.0, 1e-9)[:2]).all()
     assert np.isfinite(loss(1.0 + 4e-6, 1e-9)[:2]).all(), "rounding may make a probability more than one"
 
@@ -229,37 +233,73 @@ def test_cycles_of_the_text_are_found_from_their_third_time_on():
 @needs_torch
 def test_found_loops_take_their_share_of_the_rows():
     import torch
-    from train import Found
+    from train import FEWEST, Found
     with tempfile.TemporaryDirectory() as folder:
         found = Found(folder, 8)
         found.look()
         ids = torch.zeros(400, 8, dtype=torch.int64)
-        assert not found.put_into(ids, 0.5, np.random.default_rng(1)).any() and not ids.any()
-        np.full((3, 8), 7, np.uint16).tofile(Path(folder) / "000.u16")
+        lag, weight, rng = torch.zeros_like(ids), torch.ones(ids.shape), np.random.default_rng(1)
+        assert not found.put_into(ids, lag, weight, 0.5, rng).any() and not ids.any()
+        row = np.array([[7] * 8, [0] * 6 + [2, 0]], np.uint16)
+        np.tile(row, (FEWEST, 1, 1)).tofile(Path(folder) / "000.u16")
         found.look()
-        chosen = found.put_into(ids, 0.5, np.random.default_rng(1))
+        chosen = found.put_into(ids, lag, weight, 0.5, rng)
         assert 150 < chosen.sum() < 250 and (ids[chosen] == 7).all() and not ids[~chosen].any()
+        assert lag[chosen].tolist() == [row[1].tolist()] * int(chosen.sum()) and not lag[~chosen].any()
+        assert torch.equal(weight[chosen], (lag[chosen] > 0).float()) and weight[~chosen].all()
+        found.rows = found.rows[:FEWEST // 10]
+        assert 20 < found.put_into(ids, lag, weight, 0.5, rng).sum() < 60, "few rows take a smaller share"
 
 
 def test_rows_of_found_loops_hold_whole_pieces():
     from greedy import beginnings, rows_of
-    pieces = [[1] * 5, [2] * 4, [3] * 20, [4] * 2]
-    assert rows_of(pieces, 10, 9).tolist() == [[1] * 5 + [2] * 4 + [9], [3] * 10, [4] * 2 + [9] * 8]
-    assert rows_of([], 10, 9).shape == (0, 10)
+    pieces = [np.array([[value] * length, [0] * (length - 1) + [1]]) for value, length in ((1, 5), (2, 4), (3, 20), (4, 2))]
+    rows = rows_of(pieces, 10, 9)
+    assert rows[:, 0].tolist() == [[1] * 5 + [2] * 4 + [9], [3] * 10, [4] * 2 + [9] * 8]
+    assert [lags.nonzero()[0].tolist() for lags in rows[:, 1]] == [[4, 8], [], [1]]
+    assert rows_of([], 10, 9).shape == (0, 2, 10)
     for begin in beginnings([TEXT, "short"], 5, random.Random(2)):
         assert TEXT.encode().startswith(begin) and begin.endswith(b"\n") and 128 < len(begin) <= 2100
 
 
+def test_beginnings_that_led_to_loops_are_asked_again():
+    from greedy import earlier
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "002.u16"
+        assert earlier(out, 5, random.Random(1)) == []
+        (Path(folder) / "000.json").write_text(json.dumps(["a\n", "b\u00e4\n"]), "utf-8")
+        (Path(folder) / "001.json").write_text(json.dumps(["a\n"]), "utf-8")
+        assert sorted(earlier(out, 5, random.Random(1))) == [b"a\n", "b\u00e4\n".encode()]
+        assert len(earlier(out, 1, random.Random(1))) == 1
+
+
 @needs_torch
-def test_of_a_found_row_only_cycles_count():
+def test_of_an_answer_all_of_a_long_repetition_counts_and_of_a_short_one_what_follows_the_first():
+    from loops import LONGEST_IN_ANSWER, SURE_ANSWER, SURE_CYCLE, lag_of_answer
+    begin = [2000, 2001]
+    for period in (1, SURE_CYCLE - 1, SURE_CYCLE, SURE_ANSWER, 60, LONGEST_IN_ANSWER):
+        least = max(period, SURE_ANSWER)
+        free = 0 if period >= SURE_CYCLE else period
+        for length, counted in ((least - 1, 0), (least, least - free)):
+            answer = [*range(period), *(n % period for n in range(length)), 1000]
+            lag = lag_of_answer(begin + answer, len(begin)).tolist()
+            first = len(begin) + period + free - 1
+            assert lag == [0] * first + [period] * counted + [0] * (len(lag) - first - counted), (period, length)
+    assert not lag_of_answer([*range(LONGEST_IN_ANSWER + 1)] * 3, 0).any()
+    twice = [*range(30), *range(30), *range(30)]
+    assert not lag_of_answer(twice, 70).any(), "what the beginning repeats is not the model's"
+    assert lag_of_answer(twice, 60).nonzero()[0].tolist() == [*range(59, 89)], "but going on with it is"
+
+
+@needs_torch
+def test_rows_of_found_loops_keep_their_lags():
     import torch
     from loops import with_cycles
     ids = torch.tensor([[9, 8, 7, *[5] * 20, 6]] * 2)
-    lag, weight = torch.zeros_like(ids), torch.ones(ids.shape)
+    lag = torch.zeros_like(ids)
     lag[:, 1] = 3
-    lag, weight = with_cycles(ids, lag, weight, torch.tensor([[True], [False]]), 100)
-    assert lag[0, 1] == 0 and lag[1, 1] == 3 and lag[0, 2:].tolist() == lag[1, 2:].tolist() and lag[0].sum() > 0
-    assert torch.equal(weight[0] > 0, lag[0] > 0) and weight[1].all()
+    both = with_cycles(ids, lag, torch.tensor([[True], [False]]), 100)
+    assert torch.equal(both[0], lag[0]) and both[1, 1] == 3 and both[1, 2:].sum() > 0
 
 
 def test_what_a_corpus_shares_with_a_benchmark_is_shown():
@@ -317,7 +357,8 @@ def test_a_tiny_model_learns_and_a_run_goes_on():
         rows.tofile(epoch / "0000.u16")
         (epoch / "done").write_text("")
         (work / "found").mkdir()
-        np.tile(np.arange(16, dtype=np.uint16), (4, 8)).tofile(work / "found" / "000.u16")
+        lags = np.where(np.arange(128) < 32, 0, 16)
+        np.tile(np.stack((np.arange(128) % 16, lags)).astype(np.uint16), (400, 1, 1)).tofile(work / "found" / "000.u16")
         command = [sys.executable, str(folder / "train.py"), "--config", str(folder / "config.json"), "--no-compile",
                    "--change", json.dumps(small), "--rows", str(work / "rows"), "--tokenizer", str(work / "tokenizer.json"),
                    "--out", str(work / "run"), "--context", "128", "--batch", "8", "--micro", "4", "--length", "40",
@@ -355,6 +396,73 @@ def test_masters_come_back_from_the_published_spelling():
         save_file({name: w.contiguous() for name, w in published(config, wanted)}, Path(folder) / "model.safetensors")
         found = named_masters(config, folder)
     assert list(found) == list(wanted) and all(torch.equal(found[name], w) for name, w in wanted.items())
+
+
+def tiny_config(**change):
+    from model import Config
+    return Config(**{"vocab_size": 64, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "kv_lora_rank": 64,
+                     "intermediate_size": 64, "moe_intermediate_size": 32, "n_routed_experts": 4, "num_experts_per_tok": 2,
+                     **change})
+
+
+@needs_torch
+def test_the_mean_is_half_way_between_two_states():
+    import torch
+    from export import named_masters, published, write_mean
+    from model import DeepSeek
+    from safetensors.torch import save_file
+    config = tiny_config()
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        (work / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
+        states = []
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            states.append({name: torch.randn_like(w) for name, w in DeepSeek(config).named_parameters()})
+            (work / str(seed)).mkdir()
+            save_file({key: w.contiguous() for key, w in published(config, states[-1])}, work / str(seed) / "model.safetensors")
+        write_mean(argparse.Namespace(config=work / "config.json", states=[work / "1", work / "2"], out=work / "mean"))
+        mean = named_masters(config, work / "mean")
+    assert all(torch.equal(w, (states[0][name] + states[1][name]) / 2) for name, w in mean.items())
+
+
+@needs_torch
+def test_fitted_weights_lie_on_the_grid_and_change_outputs_less():
+    import quant
+    import torch
+    from fit import fitted, off
+    torch.manual_seed(1)
+    w, inputs = torch.randn(48, 96), torch.randn(400, 24) @ torch.randn(24, 96) + 0.1 * torch.randn(400, 96)
+    w[5, :32] = 0
+    products = inputs.T @ inputs
+    out = fitted(w, products)
+    assert torch.equal(quant.q4_0(out), out) and not out[5, :32].any()
+    assert off(out - w, products) < 0.5 * off(quant.q4_0(w) - w, products)
+    assert abs(off(out - w, products) / ((out - w) @ inputs.T).square().sum().item() - 1) < 1e-3
+
+
+@needs_torch
+def test_the_inputs_of_each_matrix_are_summed_up():
+    import model as architecture
+    import quant
+    import torch
+    from fit import Inputs
+    torch.manual_seed(1)
+    model = architecture.DeepSeek(tiny_config())
+    plain = architecture.linear
+    inputs = Inputs(model)
+    try:
+        ids = torch.randint(64, (2, 16))
+        with torch.no_grad():
+            model(ids, torch.full_like(ids, -1), 0)
+    finally:
+        architecture.linear = plain
+    for name, w in model.named_parameters():
+        if quant.format_of(name, w) == "q4":
+            assert inputs.sums[name].shape == (*w.shape[:-2], w.shape[-1], w.shape[-1]), name
+    rms = torch.tensor(1.0)  # rows of a normalised input have the square sum 64
+    assert torch.allclose(inputs.sums["layers.0.mlp.gate_up"].trace() / (2 * 16 * 64), rms, rtol=0.02)
+    assert torch.allclose(inputs.sums["layers.1.mlp.gate_up"].diagonal(dim1=1, dim2=2).sum() / (2 * 2 * 16 * 64), rms, rtol=0.02)
 
 
 @needs_torch
