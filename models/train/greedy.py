@@ -2,8 +2,8 @@
 
 Lets a model go on greedily from beginnings of training documents, through the C library on all cores, and keeps each answer
 that repeats itself, with its beginning, as rows of token ids and lags for `train.py --found`. Where the model fell into a
-loop, it is asked again later: the beginnings lie beside FILE. Owns which beginnings are asked and what is kept. Leaves the
-decoding to the library, what a repetition is and its loss to loops.py.
+loop, it is asked again later: the beginnings lie beside FILE. Owns which beginnings are asked, what a repetition is and what
+is kept. Leaves the decoding to the library, the loss to loops.py.
 """
 import argparse
 import json
@@ -17,10 +17,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "e2e"))
 from eval.library import Library, Model, Request  # noqa: E402
-from loops import lag_of_answer  # noqa: E402
 
 LEAST, MOST = 128, 2048  # bytes of a beginning, which ends with a line
 TOKENS = 1024            # of an answer
+SURE = 24                # of them must repeat, and a whole period, before that is a loop
+LONGEST = 200            # tokens of a period, about ten lines of code
+SHORT = 12               # of a shorter period the first repetition counts for nothing, as in loops.py
 AGAIN = 0.5              # of the beginnings, at most: those that led to loops in earlier calls
 GROUP = 8                # beginnings that share the steps of a thread
 
@@ -35,6 +37,20 @@ def beginnings(texts, count, rng):
         if end >= 0:
             made.append(data[:end + 1])
     return made
+
+
+def lag_of_answer(ids, begin):
+    """[T]: like loops.lag_of_cycles, of an answer that begins at `begin`: its repetitions of SURE tokens and of a whole
+    period at least, all of their tokens, but for the first period of those shorter than SHORT."""
+    ids, periods = np.asarray(ids), np.zeros(len(ids), np.int64)
+    for period in range(min(LONGEST, len(ids) - 1), 0, -1):
+        first = max(period, begin)
+        same = np.concatenate((np.zeros(first, bool), ids[first:] == ids[first - period:-period]))
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], same.astype(np.int8), [0]))))
+        for at, end in zip(edges[::2], edges[1::2]):
+            if end - at >= max(SURE, period):
+                periods[at + (period if period < SHORT else 0):end] = period
+    return np.append(periods[1:], 0)
 
 
 def loops_of(task):

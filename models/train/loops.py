@@ -25,8 +25,6 @@ AT_ALIKE = 0.5           # of those loops are a line that begins with the same A
 ALIKE = 3
 SURE_CYCLE = 12          # tokens that must repeat before a cycle of the text itself is one
 LONGEST_CYCLE = 48       # tokens of it
-SURE_ANSWER = 24         # tokens of an answer that must repeat, and once in full, before that is a loop
-LONGEST_IN_ANSWER = 200  # tokens of it, about ten lines of code
 LENGTHS = 48, 480        # tokens that a loop adds, but at least three repetitions
 SPACING = 640            # tokens of text between the beginnings of loops, about
 
@@ -111,20 +109,6 @@ def lag_of_cycles(ids, first_special):
 def with_cycles(ids, lag, found, first_special):
     """lag of with_loops with the cycles of the text itself, but for rows that are `found`, [B, 1]."""
     return torch.where(found | (lag > 0), lag, lag_of_cycles(ids, first_special))
-
-
-def lag_of_answer(ids, begin):
-    """[T]: like lag_of_cycles, of an answer that begins at `begin`: its repetitions of SURE_ANSWER tokens and of a whole
-    period at least, all of their tokens, but for the first period of those shorter than SURE_CYCLE."""
-    ids, periods = np.asarray(ids), np.zeros(len(ids), np.int64)
-    for period in range(min(LONGEST_IN_ANSWER, len(ids) - 1), 0, -1):
-        first = max(period, begin)
-        same = np.concatenate((np.zeros(first, bool), ids[first:] == ids[first - period:-period]))
-        edges = np.flatnonzero(np.diff(np.concatenate(([0], same.astype(np.int8), [0]))))
-        for first, end in zip(edges[::2], edges[1::2]):
-            if end - first >= max(SURE_ANSWER, period):
-                periods[first + (period if period < SURE_CYCLE else 0):end] = period
-    return np.append(periods[1:], 0)
 
 
 def weakest(nats, lag):

@@ -273,22 +273,28 @@ def test_beginnings_that_led_to_loops_are_asked_again():
         assert len(earlier(out, 1, random.Random(1))) == 1
 
 
-@needs_torch
 def test_of_an_answer_all_of_a_long_repetition_counts_and_of_a_short_one_what_follows_the_first():
-    from loops import LONGEST_IN_ANSWER, SURE_ANSWER, SURE_CYCLE, lag_of_answer
+    from greedy import LONGEST, SHORT, SURE, lag_of_answer
     begin = [2000, 2001]
-    for period in (1, SURE_CYCLE - 1, SURE_CYCLE, SURE_ANSWER, 60, LONGEST_IN_ANSWER):
-        least = max(period, SURE_ANSWER)
-        free = 0 if period >= SURE_CYCLE else period
+    for period in (1, SHORT - 1, SHORT, SURE, 60, LONGEST):
+        least = max(period, SURE)
+        free = 0 if period >= SHORT else period
         for length, counted in ((least - 1, 0), (least, least - free)):
             answer = [*range(period), *(n % period for n in range(length)), 1000]
             lag = lag_of_answer(begin + answer, len(begin)).tolist()
             first = len(begin) + period + free - 1
             assert lag == [0] * first + [period] * counted + [0] * (len(lag) - first - counted), (period, length)
-    assert not lag_of_answer([*range(LONGEST_IN_ANSWER + 1)] * 3, 0).any()
+    assert not lag_of_answer([*range(LONGEST + 1)] * 3, 0).any()
     twice = [*range(30), *range(30), *range(30)]
     assert not lag_of_answer(twice, 70).any(), "what the beginning repeats is not the model's"
     assert lag_of_answer(twice, 60).nonzero()[0].tolist() == [*range(59, 89)], "but going on with it is"
+
+
+@needs_torch
+def test_short_is_as_short_for_answers_as_for_made_loops():
+    import greedy
+    import loops
+    assert greedy.SHORT == loops.SURE_CYCLE
 
 
 @needs_torch
