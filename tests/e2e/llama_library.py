@@ -98,7 +98,7 @@ class Model:
         if not self.context or library.llama_n_ctx(self.context) < tokens or library.llama_n_batch(self.context) < tokens:
             raise RuntimeError(f"llama.cpp makes no context of {tokens} tokens: {' | '.join(self.said)}")
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        library.llama_set_n_threads(self.context, threads, threads)
+        library.llama_set_n_threads(self.context, 1, threads)  # one token of a small model: threads would wait for each other
         self.vocabulary = library.llama_model_get_vocab(self.model)
         self.vocab = library.llama_vocab_n_tokens(self.vocabulary)
 
@@ -115,14 +115,19 @@ class Model:
             raise RuntimeError(f"llama_tokenize: {n}")
         return ids[:n]
 
-    def logits(self, ids):
-        """Logits behind each id of an empty context, float32 [len(ids), vocab]."""
+    def logits(self, ids, step=0):
+        """Logits behind each id of an empty context, float32 [len(ids), vocab]; `step` ids in a batch, 0: all of them."""
+        self.library.llama_memory_clear(self.library.llama_get_memory(self.context), True)
+        step = step or len(ids)
+        return np.concatenate([self.decoded(ids[at:at + step], at) for at in range(0, len(ids), step)])
+
+    def decoded(self, ids, at):
+        """Logits behind each id of one batch whose first is the context's token number `at`."""
         library, batch = self.library, self.library.llama_batch_init(len(ids), 0, 1)
         batch.n_tokens = len(ids)
         for i, token in enumerate(ids):
-            batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = int(token), i, 1, 1
+            batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = int(token), at + i, 1, 1
             batch.seq_id[i][0] = 0
-        library.llama_memory_clear(library.llama_get_memory(self.context), True)
         status = library.llama_decode(self.context, batch)
         library.llama_batch_free(batch)
         if status:
