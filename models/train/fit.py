@@ -24,16 +24,22 @@ SHRINKS = torch.linspace(0.8, 1.0, 21).tolist()    # of a block's scale; its lar
 
 
 class Inputs:
-    """Sums of x xᵀ of the inputs x of each matrix, by parameter name: [in, in], of experts [E, in, in]."""
+    """Sums of x xᵀ of the inputs x of each matrix while it is entered, by parameter name: [in, in], of experts [E, in, in]."""
 
     def __init__(self, model):
-        self.sums = {}
+        self.sums, self.model = {}, model
         self.names = {id(w): name for name, w in model.named_parameters()}
-        self.plain = architecture.linear
-        architecture.linear = self.linear
-        for module in model.modules():
-            if isinstance(module, Moe):
-                module.register_forward_pre_hook(lambda moe, args: self.experts(moe, args[0].flatten(0, 1)))
+
+    def __enter__(self):
+        self.plain, architecture.linear = architecture.linear, self.linear
+        self.hooks = [module.register_forward_pre_hook(lambda moe, args: self.experts(moe, args[0].flatten(0, 1)))
+                      for module in self.model.modules() if isinstance(module, Moe)]
+        return self
+
+    def __exit__(self, *_):
+        architecture.linear = self.plain
+        for hook in self.hooks:
+            hook.remove()
 
     def add(self, w, part):
         name = self.names[id(w)]
@@ -121,12 +127,12 @@ def main():
     masters = named_masters(config, args.state)
     model = DeepSeek(config)
     model.load_state_dict(masters, strict=False)
-    inputs = Inputs(model)
     rows, _ = data.plain_rows(args.valid, args.tokenizer, args.context)
     rows = torch.from_numpy(rows.astype("int64"))[:: max(1, len(rows) // args.rows)][:args.rows]
     with torch.no_grad():
-        for row in rows.split(4):
-            model(row, torch.full_like(row, -1), 0)
+        with Inputs(model) as inputs:
+            for row in rows.split(4):
+                model(row, torch.full_like(row, -1), 0)
         masters = fit(masters, inputs.sums)
     Path(args.out).mkdir(parents=True, exist_ok=True)
     save_file({name: w.contiguous() for name, w in published(config, masters)}, Path(args.out) / "model.safetensors")
