@@ -3,11 +3,10 @@
 A small model that decodes greedily soon repeats itself: each repetition makes the next one more likely. Against it some
 rows of a step get loops: the last few tokens at a place, most often one to three whole lines, come again and again, then
 the text goes on. The first repetition counts for nothing if it is shorter than SURE_CYCLE, as the second equal line of a
-list. Each other one shall break where the model was least sure of it: that token shall have at most DECAY times the
-probability that the model gave to it the time before (the target of Xu et al. 2022, "Learning to Break the Loop", for one
-token of a repetition, so that lists of lines alike stay likely; the loss is the cross entropy of that one event, whose
-gradient does not vanish where the model is sure), and the end token is no way out. It counts for the tokens of its
-repetition, up to BREAK. Where the text goes on, the loss is the usual one.
+list. Each other one shall break where the model is least sure of it: there another token shall be the likelier one, by MARGIN,
+so that greedy choice takes it (a hinge loss on the two log probabilities; unlikelihood, as of Welleck et al. 2020 or Xu et al.
+2022, goes on pressing a token that greedy choice would not take any more, and presses on all others of the repetition). The end
+token is no way out: it and the repeated one together shall be less likely. Where the text goes on, the loss is the usual one.
 Made loops are learnt soon, those of greedy choice less: they stand where a repetition is likely. So half of the whole lines
 are chosen where lines begin alike, and rows of loops that a model really fell into (greedy.py) join the others; of them
 nothing but the repetitions counts.
@@ -16,8 +15,7 @@ Owns where loops are and their loss. Leaves the share of rows that have them to 
 import numpy as np
 import torch
 
-DECAY = 0.5
-BREAK = 12               # tokens that the one to break at counts for, at most
+MARGIN = 0.5             # nats
 LONGEST_PERIOD = 80      # tokens, about four lines of code
 AT_LINES = 0.6           # of the loops begin and end where lines do, as those of greedy choice mostly do
 MOST_LINES = 3           # that such a loop repeats
@@ -111,25 +109,21 @@ def with_cycles(ids, lag, found, first_special):
     return torch.where(found | (lag > 0), lag, lag_of_cycles(ids, first_special))
 
 
-def weakest(nats, lag):
+def weakest(excess, lag):
     """[B, T] bool: the least sure token of each repetition, of those where lag > 0."""
-    at = torch.arange(nats.shape[1], device=nats.device).expand_as(lag)
+    at = torch.arange(excess.shape[1], device=excess.device).expand_as(lag)
     other = torch.ones_like(lag, dtype=torch.bool)
     other[:, 1:] = lag[:, 1:] != lag[:, :-1]
     begin = torch.where(other, at, 0).cummax(1).values
     turn = begin + (at - begin) // lag.clamp(min=1) * lag
-    most = torch.zeros_like(nats).scatter_reduce(1, turn, nats, "amax")
-    return (lag > 0) & (nats == most.gather(1, turn))
+    least = torch.zeros_like(excess).scatter_reduce(1, turn, excess, "amin", include_self=False)
+    return (lag > 0) & (excess == least.gather(1, turn))
 
 
-def loop_loss(nats, end, lag):
-    """The loss of each target, [B, T], from the nats of the target and of the end token: the target's; where lag > 0 none,
-    but at the weakest token of each repetition, if it is more likely than DECAY times the one before, the cross entropy of
-    "this token, or another that does not end the text" with that, as often as the repetition has tokens, up to BREAK."""
-    at = (torch.arange(nats.shape[1], device=nats.device) - lag).clamp(min=0)
-    likely = torch.exp(-nats.detach())
-    wanted = DECAY * likely.gather(1, at)
-    another = (1 + 1e-6 - torch.exp(-nats) - torch.exp(-end)).clamp(min=1e-7).log()  # rounding may leave less than none
-    event = (wanted * nats - (1 - wanted) * another) * lag.clamp(max=BREAK)
-    breaks = weakest(nats.detach(), lag) & (likely > wanted)
-    return torch.where(lag > 0, torch.where(breaks, event, 0.0), nats)
+def loop_loss(nats, end, other, lag, most):
+    """The loss of each target, [B, T], from the nats of the target, of the end token and of the likeliest other token: the
+    target's; where lag > 0 none, but at the weakest token of each repetition how much likelier the target or the end is than
+    that other one, and MARGIN, as often as the repetition has tokens, up to `most`."""
+    excess = torch.logaddexp(-nats, -end) + other
+    press = torch.where(weakest(excess.detach(), lag), (excess + MARGIN).clamp(min=0), 0.0) * lag.clamp(max=most)
+    return torch.where(lag > 0, press, nats)

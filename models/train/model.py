@@ -96,7 +96,7 @@ class Attention(nn.Module):
         self.kv_b_proj = matrix(heads * (c.qk_nope_head_dim + c.v_head_dim), c.kv_lora_rank)
         self.o_proj = matrix(c.hidden_size, heads * c.v_head_dim, zero=True)
 
-    def forward(self, x, cos, sin):
+    def forward(self, x, cos, sin, attend):
         c, (rows, length, _) = self.c, x.shape
         q = linear(x, self.q_proj).unflatten(-1, (-1, c.qk_head_dim))
         q_nope, q_rope = q.split((c.qk_nope_head_dim, c.qk_rope_head_dim), -1)
@@ -107,7 +107,7 @@ class Attention(nn.Module):
         q = torch.cat((q_nope, rope(q_rope, cos, sin)), -1)
         k_rope = rope(k_rope[:, :, None], cos, sin).expand(-1, -1, c.num_attention_heads, -1)
         k = torch.cat((k_nope, k_rope), -1)
-        out = causal_attention(q, k, v, self.scale)
+        out = attend(q, k, v, self.scale)
         return linear(out.reshape(rows, length, -1), self.o_proj)
 
 
@@ -224,8 +224,8 @@ class Layer(nn.Module):
         self.post_attention_layernorm = nn.Parameter(torch.ones(c.hidden_size))
         self.mlp = Mlp(c, c.intermediate_size) if index == 0 else Moe(c)
 
-    def forward(self, h, cos, sin):
-        h = h + self.attention(rms_norm(h, self.input_layernorm, self.eps), cos, sin)
+    def forward(self, h, cos, sin, attend):
+        h = h + self.attention(rms_norm(h, self.input_layernorm, self.eps), cos, sin, attend)
         x = rms_norm(h, self.post_attention_layernorm, self.eps)
         if isinstance(self.mlp, Mlp):
             return h + self.mlp(x), None, None
@@ -244,25 +244,34 @@ class DeepSeek(nn.Module):
         self.norm = nn.Parameter(torch.ones(c.hidden_size))
         self.register_buffer("inv_freq", yarn_inv_freq(c).float(), persistent=False)
 
-    def forward(self, ids, targets, end):
-        """-log p in nats, [2, B, T]: of each target, 0 where it is -1, and of the token `end` at that place; mean balance
-        loss; loads [moe layers, E]."""
-        angles = torch.arange(ids.shape[1], device=ids.device).float()[:, None] * self.inv_freq
+    def hidden(self, ids, at, attends):
+        """States behind the last norm, [B, T, hidden_size], of tokens at the positions `at` [T], balance loss and load of each
+        MoE layer; each layer looks back with its own of `attends`, which get what causal_attention gets."""
+        angles = at.float()[:, None] * self.inv_freq
         cos, sin = angles.cos(), angles.sin()
-        embed = self.embed.bfloat16()
-        h = F.embedding(ids, embed)
+        h = F.embedding(ids, self.embed.bfloat16())
         balances, loads = [], []
-        for layer in self.layers:
-            h, balance, share = layer(h, cos, sin)
+        for layer, attend in zip(self.layers, attends):
+            h, balance, share = layer(h, cos, sin, attend)
             if balance is not None:
                 balances.append(balance)
                 loads.append(share)
-        logits = F.linear(rms_norm(h, self.norm, self.c.rms_norm_eps), embed)
-        logits = logits.float()
-        total = logits.logsumexp(-1)
-        nats = total - logits.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
-        nats = torch.stack((torch.where(targets < 0, 0.0, nats), total - logits[..., end]))
-        return nats, torch.stack(balances).mean(), torch.stack(loads)
+        return rms_norm(h, self.norm, self.c.rms_norm_eps), balances, loads
+
+    def logits(self, h):
+        return F.linear(h, self.embed.bfloat16()).float()
+
+    def forward(self, ids, targets, end):
+        """-log p in nats, [3, B, T]: of each target, 0 where it is -1, of the token `end` at that place, and of the likeliest
+        token but these two; mean balance loss; loads [moe layers, E]."""
+        at = torch.arange(ids.shape[1], device=ids.device)
+        h, balances, loads = self.hidden(ids, at, [causal_attention] * len(self.layers))
+        logits, target = self.logits(h), targets.clamp(min=0)[..., None]
+        total, token = logits.logsumexp(-1), torch.arange(self.c.vocab_size, device=ids.device)
+        other = torch.where((token == target) | (token == end), -torch.inf, logits).amax(-1)
+        nats = torch.where(targets < 0, 0.0, total - logits.gather(-1, target)[..., 0])
+        return (torch.stack((nats, total - logits[..., end], total - other)), torch.stack(balances).mean(),
+                torch.stack(loads))
 
 
 def matrix(rows, columns, zero=False):

@@ -10,21 +10,21 @@
 #   third     from the masters of `train` 360 s at 4,096 tokens, the last 240 with decay and rounding, with loops to unlearn
 #   fourth    from the masters of `third` 740 s at 4,096 tokens, the last 340 with decay and rounding
 #   again     from $MODEL, a folder that `ds export --model embedded` wrote, $LENGTH seconds by the clock, the last $DECAY of
-#             them with decay and rounding; meanwhile greedy.py looks for loops of the model as it is by then, to unlearn.
-#             Its rows, with cuts and holes of their own: rows-again. The fifth run: from what the fourth had released,
-#             SEED=5 LENGTH=1060 DECAY=400. The sixth: from what the fifth had released, GPUS=2 EPOCHS=12 GREEDY_WORKERS=12
-#             LENGTH=1050 DECAY=400. The seventh: from what the sixth had released, GPUS=1 EPOCHS=8 SEED=11 GREEDY_WORKERS=13
-#             LENGTH=1150 DECAY=420 LR=4e-3
+#             them with decay and rounding; now and then the model is asked for loops it falls into, to unlearn. Its rows, with
+#             cuts and holes of their own: rows-again. Further arguments are train.py's. Runs beside it, of other names, $RUN,
+#             share rows and loops. The fifth run: from what the fourth had released, SEED=5 LENGTH=1060 DECAY=400. The sixth:
+#             from what the fifth had released, GPUS=2 EPOCHS=12 LENGTH=1050 DECAY=400. The seventh: from what the sixth had
+#             released, GPUS=1 EPOCHS=8 SEED=11 LENGTH=1150 DECAY=420 LR=4e-3
 #   masters   what is left to carry away
 #   mean      the weights half way between $EARLIER, an earlier run's masters, and $LATER, fitted to their formats, for
 #             `export.py folder --form shipped`
 #
 # `first` and `train` go on where an earlier call stopped. Settings by environment: SHARDS, TOKENIZER (folder), VALID, WORK,
-# GPUS, WITHOUT (projects to leave out), WORKERS, EPOCHS and SEED of rows-again; LIBRARY (libdeepseam.so) and GREEDY_WORKERS
-# for greedy.py. What shipped: train with LENGTH=402 DECAY=270, of which 320 s were steps.
+# GPUS, WITHOUT (projects to leave out), WORKERS, EPOCHS and SEED of rows-again. What shipped: train with LENGTH=402 DECAY=270,
+# of which 320 s were steps.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-: "${SHARDS:?}" "${TOKENIZER:?}" "${VALID:?}" "${WORK:?}" "${GPUS:=4}" "${WORKERS:=44}"
+: "${SHARDS:?}" "${TOKENIZER:?}" "${VALID:?}" "${WORK:?}" "${GPUS:=4}" "${WORKERS:=44}" "${RUN:=again}"
 tokenizer=$TOKENIZER/tokenizer.json
 common=(--tokenizer "$tokenizer" --valid "$VALID" --rows "$WORK/rows")
 
@@ -43,19 +43,6 @@ ablation() {  # GPU NAME ARGUMENTS…
 
 training() {  # ARGUMENTS…
   torchrun --standalone --nproc-per-node "$GPUS" "$here/train.py" "${common[@]}" "$@"
-}
-
-greedy_rounds() {  # until it is killed: loops of $MODEL, then of each checkpoint of the run
-  local round=0 state=$MODEL
-  until compgen -G "$WORK/rows/texts/*.json" >/dev/null; do sleep 1; done
-  while :; do
-    [ ! -e "$WORK/again/state.pt" ] || state=$WORK/again
-    python3 "$here/export.py" folder --form float --config "$here/config.json" --tokenizer "$TOKENIZER" --state "$state" \
-      --out "$WORK/found/model"
-    nice python3 "$here/greedy.py" --model "$WORK/found/model" --library "$LIBRARY" --texts "$WORK/rows/texts" --prompts 1200 \
-      --out "$WORK/found/$(printf %03d $round).u16" --workers "${GREEDY_WORKERS:=20}" --seed "$round" || sleep 5
-    round=$((round + 1))
-  done
 }
 
 base='"moe_intermediate_size": 192, "n_routed_experts": 18, "num_experts_per_tok": 3, "n_shared_experts": 1'
@@ -106,17 +93,13 @@ case ${1:?stage} in
     ;;
   rows-again) rows 4096 0 "${EPOCHS:=22}" "${SEED:=6}" ;;
   again)
-    : "${LIBRARY:?}"
-    greedy_rounds &
-    greedy=$!
-    trap 'kill $greedy || true' EXIT
-    training --config "$here/config.json" --out "$WORK/again" --initial "${MODEL:?}" --context 4096 --batch 128 --micro 32 \
+    training --config "$here/config.json" --out "$WORK/$RUN" --initial "${MODEL:?}" --context 4096 --batch 128 --micro 32 \
       --by seconds --length "${LENGTH:?}" --decay "${DECAY:?}" --lr "${LR:=5e-3}" --warmup 60 --loops "${LOOPS:=0.1}" \
-      --found "$WORK/found" --save-every 200 --valid-every 400
+      --found "$WORK/found" --save-every 400 --valid-every 400 "${@:2}"
     ;;
-  masters) python3 "$here/export.py" masters --state "$WORK/again" --out "$WORK/masters" ;;
+  masters) python3 "$here/export.py" masters --state "$WORK/$RUN" --out "$WORK/$RUN/masters" ;;
   mean)
-    python3 "$here/export.py" mean "${EARLIER:?}" "${LATER:=$WORK/masters}" --config "$here/config.json" --out "$WORK/mean"
+    python3 "$here/export.py" mean "${EARLIER:?}" "${LATER:=$WORK/$RUN/masters}" --config "$here/config.json" --out "$WORK/mean"
     python3 "$here/fit.py" --config "$here/config.json" --state "$WORK/mean" --valid "$VALID" --tokenizer "$tokenizer" \
       --out "$WORK/fitted"
     ;;

@@ -15,6 +15,8 @@ import torch
 import torch.distributed as dist
 
 import data
+import decode
+import greedy
 import loops
 from model import DeepSeek, load_config
 from export import named_masters
@@ -22,7 +24,8 @@ from optim import RANKS, Optimizer, rank_of
 from schedule import Schedule
 
 STARTED = time.time()
-FEWEST = 1000  # rows of loops that a model fell into; if there are fewer, their share is less, too
+FEWEST = 500   # rows of loops that the model fell into; if there are fewer, their share is less, too
+NEWEST = 4000  # of them are drawn from
 SYNC = 10  # steps between looks at the clock, which all processes take from the first
 
 
@@ -100,17 +103,24 @@ def means(nats, lag, middle, counts):
 
 
 class Found:
-    """Rows of loops that a model fell into and their lags, [n, 2, context], of all files that greedy.py has written by now."""
+    """Rows of loops that the model fell into and their lags, [n, 2, context], the NEWEST of all files *.u16 of a folder, which
+    several runs may share, and the beginnings that led to them in this run."""
 
     def __init__(self, folder, context):
-        self.folder, self.context, self.files = folder, context, 0
+        self.folder, self.context, self.files, self.led = folder, context, 0, []
         self.rows = np.empty((0, 2, context), np.uint16)
 
     def look(self):
-        paths = sorted(Path(self.folder).glob("*.u16")) if self.folder else []
+        paths = sorted(Path(self.folder).glob("*.u16"), key=os.path.getmtime) if self.folder else []
         if len(paths) != self.files:
             parts = [np.fromfile(path, np.uint16).reshape(-1, 2, self.context) for path in paths]
-            self.rows, self.files = np.concatenate(parts), len(paths)
+            self.rows, self.files = np.concatenate(parts)[-NEWEST:], len(paths)
+
+    def add(self, name, pieces, filler):
+        Path(self.folder).mkdir(parents=True, exist_ok=True)
+        path = Path(self.folder) / f"{name}.u16"
+        greedy.rows_of(pieces, self.context, filler).tofile(f"{path}.tmp")
+        os.replace(f"{path}.tmp", path)
 
     def put_into(self, ids, lag, weight, share, rng):
         """A `share` of the rows of ids [B, T] becomes such rows, less while there are few; which, [B] bool. Of them only
@@ -173,6 +183,7 @@ class Trainer:
             ids = torch.zeros(self.micro(context), context, dtype=torch.int64, device=self.device)
             nats, balance, _ = self.forward(ids, targets_of(ids), self.special["eos"])
             (nats.mean() + balance).backward()
+            del nats, balance
         self.optimizer.grads.zero_()
 
     def save(self):
@@ -232,9 +243,9 @@ class Trainer:
             if args.loops or args.found:
                 lag = loops.with_cycles(ids, lag, found, first_special)
             targets, middle = targets_of(ids), in_middle(ids, self.special)
-            (nats, end), balance, self.loads = self.forward(ids, targets, self.special["eos"])
+            (nats, end, other), balance, self.loads = self.forward(ids, targets, self.special["eos"])
             weight = torch.where(middle, args.middle_weight, 1.0) * counts * (targets >= 0)
-            loss = (loops.loop_loss(nats, end, lag) * weight).sum() / weight.sum()
+            loss = (loops.loop_loss(nats, end, other, lag, args.loop_weight) * weight).sum() / weight.sum()
             ((loss + args.balance * balance) / len(micros)).backward()
             seen = means(nats.detach(), lag, middle, (counts > 0) & (targets >= 0))
             total += torch.stack((*seen, balance.detach())) / len(micros)
@@ -244,6 +255,27 @@ class Trainer:
         self.step += 1
         self.tokens += self.rows_of(context) * context
         return total, norm
+
+    def ask(self):
+        """Lets the model, as it is, go on from beginnings of the rows that come next and from some that led to loops before;
+        what loops joins the rows to unlearn."""
+        args, eos = self.args, self.special["eos"]
+        rng = np.random.default_rng((args.seed, self.step, self.rank, 1))
+        self.optimizer.publish(self.schedule.decaying(self.done()))
+        order, most = rng.permutation(len(self.found.led)), int(args.prompts * greedy.AGAIN)
+        again, others = ([self.found.led[i] for i in part] for part in (order[:most], order[most:]))
+        rows = self.rows[args.context].get(self.row[args.context], 16 * args.batch).numpy()
+        begins = again + greedy.beginnings(rows, args.prompts - len(again), rng, self.special, self.ends_line)
+        if not begins:
+            return {"asked": 0}
+        answers = decode.answers(self.model, begins, greedy.TOKENS, eos)
+        places, pieces = greedy.loops_of(answers, begins)
+        self.found.led = others + [begins[place] for place in places]
+        self.found.add(f"{Path(args.out).name}-{self.step:06}-{self.rank}", pieces, eos)
+        self.found.look()
+        ended, fresh = sum(ids[-1] == eos for ids in answers[len(again):]), sum(place >= len(again) for place in places)
+        return {"asked": len(begins) - len(again), "loops": fresh, "ended": int(ended), "asked_again": len(again),
+                "loops_again": len(places) - fresh, "found_rows": len(self.found.rows)}
 
     def pieces(self, rows):
         """This process's validation rows by micro batches; what does not fill one is left out, so that shapes stay, but
@@ -260,11 +292,11 @@ class Trainer:
         self.optimizer.publish(self.schedule.decaying(self.done()))
         total, loads = torch.zeros(4, device=self.device, dtype=torch.float64), 0
         for ids in self.pieces(self.valid):
-            (nats, _), _, load = self.forward(ids, targets_of(ids), self.special["eos"])
+            (nats, _, _), _, load = self.forward(ids, targets_of(ids), self.special["eos"])
             total[:2] += torch.tensor([nats.detach().sum().item(), ids.shape[0] * (ids.shape[1] - 1)], device=self.device)
             loads = loads + load
         for ids in self.pieces(self.lines):
-            (nats, _), _, _ = self.forward(ids, targets_of(ids), self.special["eos"])
+            (nats, _, _), _, _ = self.forward(ids, targets_of(ids), self.special["eos"])
             total[2:] += torch.tensor(exact_middles(nats.detach(), in_middle(ids, self.special)), device=self.device)
         if self.world > 1:
             dist.all_reduce(total)
@@ -278,6 +310,9 @@ class Trainer:
         args, last, losses, logged = self.args, 0, [], 0
         self.look_at_clock()
         while not self.schedule.over(self.done()) and not (args.until and self.step >= args.until):
+            if args.found and self.step % args.ask_every == 0:
+                self.log(**self.ask())
+                last, losses = 0, []
             total, norm = self.train_step()
             losses.append(total)
             if self.step % SYNC == 0:
@@ -295,7 +330,6 @@ class Trainer:
                 last, losses = 0, []
             if self.step % args.save_every == 0:
                 self.save()
-                self.found.look()
         self.save()
         if self.valid is not None:
             self.log(**self.validate())
@@ -327,8 +361,11 @@ def main():
     add("--warmup", type=int, default=200, help="steps")
     add("--middle-weight", type=float, default=3.0, help="of a target in a filled hole; others have 1")
     add("--loops", type=float, default=0.08, help="share of the rows that get repetitions to unlearn")
-    add("--found", help="folder in which greedy.py puts loops to unlearn; looked at whenever the run is saved")
-    add("--found-share", type=float, default=0.12, help="of the rows that are such loops, once there are enough")
+    add("--loop-weight", type=int, default=6, help="tokens that the one at which a repetition shall break counts for, at most")
+    add("--found", help="folder for loops that the model falls into, to unlearn; the model is asked for them meanwhile")
+    add("--found-share", type=float, default=0.05, help="of the rows that are such loops, once there are enough")
+    add("--ask-every", type=int, default=120, help="steps")
+    add("--prompts", type=int, default=768, help="beginnings that each process asks at once")
     add("--lr", type=float, default=6e-3)
     add("--weight-decay", type=float, default=0.1)
     add("--balance", type=float, default=2e-2)

@@ -154,29 +154,26 @@ def test_most_loops_are_whole_lines():
 
 
 @needs_torch
-def test_a_loop_is_unlearnt_until_half_of_the_probability_before():
+def test_a_loop_is_unlearnt_until_greedy_choice_takes_another_token_that_is_no_end():
     import torch
-    from loops import loop_loss
+    from loops import MARGIN, loop_loss
     lag = torch.tensor([[0, 0, 2, 0]])
-    before = 0.8
 
-    def loss(p, p_end=0.05):
-        nats = -torch.log(torch.tensor([[before, 0.3, p, 0.3]]))
-        end = -torch.log(torch.tensor([[0.01, 0.01, p_end, 0.01]]))
-        nats.requires_grad_()
-        end.requires_grad_()
-        out = loop_loss(nats, end, lag)
+    def loss(p, p_other, p_end=1e-9):
+        nats, end, other = ((-torch.tensor([[0.3, 0.3, value, 0.3]]).log()).requires_grad_() for value in (p, p_end, p_other))
+        out = loop_loss(nats, end, other, lag, 6)
         out.sum().backward()
         assert torch.equal(out[0, [0, 1, 3]], nats[0, [0, 1, 3]]) and nats.grad[0, 0] == 1
-        return out[0, 2].item(), nats.grad[0, 2].item(), end.grad[0].tolist()
+        assert not end.grad[0, [0, 1, 3]].any() and not other.grad[0, [0, 1, 3]].any()
+        return out[0, 2].item(), *(part.grad[0, 2].item() for part in (nats, end, other))
 
-    assert loss(0.9)[1] < loss(0.5)[1] < -1e-4
-    assert abs(loss(before / 2 + 1e-5, 1e-9)[1]) < 1e-3
-    assert loss(0.2)[:2] == (0, 0), "what is no more likely than that is left alone"
-    assert loss(0.9)[0] > loss(0.5)[0]
-    assert loss(0.5)[2][2] < -1e-3 and loss(0.5)[2][:2] == [0, 0], "the end is less likely to be chosen then, and nowhere else"
-    assert np.isfinite(loss(1.0, 1e-9)[:2]).all()
-    assert np.isfinite(loss(1.0 + 4e-6, 1e-9)[:2]).all(), "rounding may make a probability more than one"
+    ratio = np.exp(MARGIN)
+    assert loss(0.6, 0.2) > loss(0.4, 0.2) > (0,)
+    assert abs(loss(0.4, 0.2)[1] + 2) < 1e-3 and abs(loss(0.4, 0.2)[3] - 2) < 1e-3, "two tokens a turn, each counts once"
+    assert loss(0.2, 0.2 * ratio + 0.01) == (0, 0, 0, 0), "what greedy choice would not take is left alone"
+    assert loss(0.2, 0.2 * ratio - 0.01)[0] > 0
+    assert loss(0.1, 0.4, 0.5)[0] > 0 and loss(0.1, 0.4, 0.5)[2] < -1, "the end is no way out"
+    assert np.isfinite(loss(1.0, 1e-9)).all()
 
 
 @needs_torch
@@ -185,24 +182,24 @@ def test_a_repetition_is_to_break_at_its_weakest_token_only():
     from loops import loop_loss, weakest
     lag = torch.tensor([[0, 0, 0, 3, 3, 3, 3, 3, 0, 0, 2, 2]])
     nats = torch.tensor([[9.0, 9, 9, 0.1, 0.7, 0.2, 0.3, 0.1, 9, 9, 0.2, 0.5]])
-    found = weakest(nats, lag)[0].nonzero().flatten().tolist()
+    found = weakest(-nats, lag)[0].nonzero().flatten().tolist()
     assert found == [4, 6, 11], "each repetition has one, the last one of a loop may be cut short"
-    out = loop_loss(nats, nats.new_full(nats.shape, 20.0), lag)[0]
+    out = loop_loss(nats, nats.new_full(nats.shape, 20.0), nats.new_full(nats.shape, 3.0), lag, 6)[0]
     assert [at for at in range(12) if lag[0, at] and out[at]] == found
 
 
 @needs_torch
 def test_the_token_to_break_at_counts_for_its_repetition_but_not_without_end():
     import torch
-    from loops import BREAK, loop_loss
+    from loops import loop_loss
 
     def loss(period):
         lag = torch.tensor([[0] * period + [period] * period])
         nats = torch.tensor([[0.1] * period + [0.1] * (period - 1) + [0.7]])
-        return loop_loss(nats, nats.new_full(nats.shape, 20.0), lag)[0, period:].sum().item()
+        return loop_loss(nats, *(nats.new_full(nats.shape, value) for value in (20.0, 3.0)), lag, 6)[0, period:].sum().item()
 
-    assert abs(loss(BREAK - 2) / loss(1) - (BREAK - 2)) < 1e-4
-    assert abs(loss(4 * BREAK) / loss(1) - BREAK) < 1e-4
+    assert abs(loss(4) / loss(1) - 4) < 1e-4
+    assert abs(loss(24) / loss(1) - 6) < 1e-4
 
 
 @needs_torch
@@ -240,8 +237,8 @@ def test_found_loops_take_their_share_of_the_rows():
         ids = torch.zeros(400, 8, dtype=torch.int64)
         lag, weight, rng = torch.zeros_like(ids), torch.ones(ids.shape), np.random.default_rng(1)
         assert not found.put_into(ids, lag, weight, 0.5, rng).any() and not ids.any()
-        row = np.array([[7] * 8, [0] * 6 + [2, 0]], np.uint16)
-        np.tile(row, (FEWEST, 1, 1)).tofile(Path(folder) / "000.u16")
+        row = np.array([[7] * 8, [0] * 6 + [2, 0]])
+        found.add("run-0", [row] * FEWEST, 9)
         found.look()
         chosen = found.put_into(ids, lag, weight, 0.5, rng)
         assert 150 < chosen.sum() < 250 and (ids[chosen] == 7).all() and not ids[~chosen].any()
@@ -249,45 +246,62 @@ def test_found_loops_take_their_share_of_the_rows():
         assert torch.equal(weight[chosen], (lag[chosen] > 0).float()) and weight[~chosen].all()
         found.rows = found.rows[:FEWEST // 10]
         assert 20 < found.put_into(ids, lag, weight, 0.5, rng).sum() < 60, "few rows take a smaller share"
+        other = Found(folder, 8)
+        other.add("other-0", [], 9)
+        other.look()
+        assert len(other.rows) == FEWEST, "runs share a folder"
 
 
 def test_rows_of_found_loops_hold_whole_pieces():
-    from greedy import beginnings, rows_of
+    from greedy import rows_of
     pieces = [np.array([[value] * length, [0] * (length - 1) + [1]]) for value, length in ((1, 5), (2, 4), (3, 20), (4, 2))]
     rows = rows_of(pieces, 10, 9)
     assert rows[:, 0].tolist() == [[1] * 5 + [2] * 4 + [9], [3] * 10, [4] * 2 + [9] * 8]
     assert [lags.nonzero()[0].tolist() for lags in rows[:, 1]] == [[4, 8], [], [1]]
     assert rows_of([], 10, 9).shape == (0, 2, 10)
-    for begin in beginnings([TEXT, "short"], 5, random.Random(2)):
-        assert TEXT.encode().startswith(begin) and begin.endswith(b"\n") and 128 < len(begin) <= 2100
 
 
-def test_beginnings_that_led_to_loops_are_asked_again():
-    from greedy import earlier
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "002.u16"
-        assert earlier(out, 5, random.Random(1)) == []
-        (Path(folder) / "000.json").write_text(json.dumps(["a\n", "b\u00e4\n"]), "utf-8")
-        (Path(folder) / "001.json").write_text(json.dumps(["a\n"]), "utf-8")
-        assert sorted(earlier(out, 5, random.Random(1))) == [b"a\n", "b\u00e4\n".encode()]
-        assert len(earlier(out, 1, random.Random(1))) == 1
+def test_beginnings_are_those_of_plain_pieces_up_to_the_end_of_a_line():
+    from greedy import LEAST, MOST, beginnings
+    special = {"bos": 900, "eos": 901, "begin": 902, "hole": 903, "end": 904}
+    ends_line = np.arange(1000) % 10 == 7
+    row = np.arange(4 * MOST) % 800
+    row[[100, 150, 1200]] = 900   # of the first one too little is left before the next
+    row[[151, 1201 + MOST]] = 902, 901
+    rows = np.stack((row, np.roll(row, 1)))
+    made = beginnings(rows, 9, np.random.default_rng(1), special, ends_line)
+    assert len(made) == 2
+    for piece in made:
+        assert piece[0] == 900 and piece[1] == 401 and LEAST <= len(piece) <= MOST and ends_line[piece[-1]]
+        assert (piece[1:] == np.arange(401, 400 + len(piece)) % 800).all()
+    assert len(beginnings(rows, 1, np.random.default_rng(1), special, ends_line)) == 1
+    assert beginnings(np.zeros((2, 4096), int), 3, np.random.default_rng(1), special, ends_line) == []
 
 
-def test_of_an_answer_all_of_a_long_repetition_counts_and_of_a_short_one_what_follows_the_first():
+def test_of_a_loop_all_whole_turns_count_and_of_a_short_one_those_after_the_first():
     from greedy import LONGEST, SHORT, SURE, lag_of_answer
     begin = [2000, 2001]
     for period in (1, SHORT - 1, SHORT, SURE, 60, LONGEST):
-        least = max(period, SURE)
+        least = max(2 * period, SURE)
         free = 0 if period >= SHORT else period
-        for length, counted in ((least - 1, 0), (least, least - free)):
+        for length, counted in ((least - 1, 0), (least, least // period * period - free)):
             answer = [*range(period), *(n % period for n in range(length)), 1000]
             lag = lag_of_answer(begin + answer, len(begin)).tolist()
             first = len(begin) + period + free - 1
             assert lag == [0] * first + [period] * counted + [0] * (len(lag) - first - counted), (period, length)
-    assert not lag_of_answer([*range(LONGEST + 1)] * 3, 0).any()
-    twice = [*range(30), *range(30), *range(30)]
-    assert not lag_of_answer(twice, 70).any(), "what the beginning repeats is not the model's"
-    assert lag_of_answer(twice, 60).nonzero()[0].tolist() == [*range(59, 89)], "but going on with it is"
+    assert not lag_of_answer([*range(LONGEST + 1)] * 4, 0).any()
+    thrice = [*range(30)] * 4
+    assert not lag_of_answer(thrice, 70).any(), "what the beginning repeats is not the model's"
+    assert lag_of_answer(thrice, 60).nonzero()[0].tolist() == [*range(59, 119)], "but going on with it is"
+
+
+def test_only_answers_that_are_loops_are_kept():
+    from greedy import loops_of
+    begins = [np.arange(5), np.arange(6)]
+    answers = [np.arange(300), np.concatenate((begins[1], np.tile(np.arange(40, 60), 5)))]
+    places, pieces = loops_of(answers, begins)
+    assert places == [1] and len(pieces) == 1 and (pieces[0][0] == answers[1]).all()
+    assert pieces[0][1].nonzero()[0].tolist() == [*range(25, 105)]
 
 
 @needs_torch
@@ -295,6 +309,28 @@ def test_short_is_as_short_for_answers_as_for_made_loops():
     import greedy
     import loops
     assert greedy.SHORT == loops.SURE_CYCLE
+
+
+@needs_torch
+def test_answers_are_the_likeliest_tokens_and_stop_behind_the_end():
+    import torch
+    from decode import answers, until
+    from model import DeepSeek
+    torch.manual_seed(1)
+    model = DeepSeek(tiny_config())
+    for name, w in model.named_parameters():
+        if name.endswith(("o_proj", "down", "embed")):
+            w.data = torch.randn_like(w) * 0.3
+    begins = [np.arange(1, 4), np.arange(10, 19)]
+    for begin, whole in zip(begins, answers(model, begins, 12, 63)):
+        assert (whole[:len(begin)] == begin).all() and (len(whole) == len(begin) + 12 or whole[-1] == 63)
+        ids = torch.from_numpy(whole)[None]
+        targets = torch.cat((ids[:, 1:], torch.tensor([[-1]])), 1)
+        with torch.no_grad():
+            nats, end, other = model(ids, targets, 63)[0][:, 0, len(begin) - 1:-1]
+        assert len(set(whole[len(begin):].tolist())) > 1
+        assert (nats < torch.minimum(other, torch.where(targets[0, len(begin) - 1:-1] == 63, other, end)) + 0.05).all()
+    assert until(5, np.array([5, 1, 5, 2, 5]), 1).tolist() == [5, 1, 5] and len(until(6, np.arange(6), 0)) == 6
 
 
 @needs_torch
@@ -472,7 +508,7 @@ def test_the_inputs_of_each_matrix_are_summed_up():
 def test_a_grown_model_computes_what_it_did():
     import torch
     from grow import grown
-    from model import DeepSeek, load_config
+    from model import DeepSeek, causal_attention, load_config
     folder = Path(data.__file__).parent
     small = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "kv_lora_rank": 32, "qk_nope_head_dim": 16,
              "qk_rope_head_dim": 8, "v_head_dim": 16, "intermediate_size": 64, "moe_intermediate_size": 32}
@@ -496,7 +532,7 @@ def test_a_grown_model_computes_what_it_did():
     x = torch.randn(1, 24, 32, dtype=torch.bfloat16)
     angles = torch.arange(24).float()[:, None] * old.inv_freq
     with torch.no_grad():
-        one, other = (part(x, angles.cos(), angles.sin()).float() for part in attention)
+        one, other = (part(x, angles.cos(), angles.sin(), causal_attention).float() for part in attention)
     assert one.abs().max() > 0.01
     assert torch.allclose(one, other, atol=2e-2 * one.abs().max().item())
     assert torch.equal(new.layers[1].mlp.gate_up, old.layers[1].mlp.gate_up[kept])
