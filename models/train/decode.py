@@ -28,8 +28,8 @@ class Cache:
 
 
 @torch.no_grad()
-def answers(model, begins, tokens, end):
-    """Of each beginning, an array of ids, itself and at most `tokens` greedy tokens; `end` is the last one if it comes."""
+def answers(model, begins, tokens, first_special):
+    """Of each beginning, an array of ids, itself and at most `tokens` greedy tokens, up to the first special one."""
     device, length = model.embed.device, max(map(len, begins)) + tokens
     given = torch.full((len(begins), length), -1)
     for row, begin in zip(given, begins):
@@ -42,12 +42,11 @@ def answers(model, begins, tokens, end):
         h, _, _ = model.hidden(ids[:, at:at + 1], places[at:at + 1], [cache.attend for cache in caches])
         best = model.logits(h[:, 0]).argmax(-1)
         ids[:, at + 1] = torch.where(given[:, at + 1] < 0, best, given[:, at + 1])
-    return [until(end, row[:len(begin) + tokens], len(begin)) for row, begin in zip(ids.cpu().numpy(), begins)]
+    return [until_special(row[:len(begin) + tokens], len(begin), first_special)
+            for row, begin in zip(ids.cpu().numpy(), begins)]
 
 
-def until(end, ids, first):
-    """ids up to the first `end` from `first` on, with it."""
-    for at in range(first, len(ids)):
-        if ids[at] == end:
-            return ids[:at + 1]
-    return ids
+def until_special(ids, first, first_special):
+    """ids up to the first special one from `first` on, with it."""
+    places = (ids[first:] >= first_special).nonzero()[0]
+    return ids[:first + places[0] + 1] if len(places) else ids

@@ -5,8 +5,9 @@ rows of a step get loops: the last few tokens at a place, most often one to thre
 the text goes on. The first repetition counts for nothing if it is shorter than SURE_CYCLE, as the second equal line of a
 list. Each other one shall break where the model is least sure of it: there another token shall be the likelier one, by MARGIN,
 so that greedy choice takes it (a hinge loss on the two log probabilities; unlikelihood, as of Welleck et al. 2020 or Xu et al.
-2022, goes on pressing a token that greedy choice would not take any more, and presses on all others of the repetition). The end
-token is no way out: it and the repeated one together shall be less likely. Where the text goes on, the loss is the usual one.
+2022, goes on pressing a token that greedy choice would not take any more, and presses on all others of the repetition). Special
+tokens are no way out: those and the repeated one together shall be less likely (with the end token alone in their place a model
+learnt to break loops with the one that ends a prompt with a hole). Where the text goes on, the loss is the usual one.
 Made loops are learnt soon, those of greedy choice less: they stand where a repetition is likely. So half of the whole lines
 are chosen where lines begin alike, and rows of loops that a model really fell into (greedy.py) join the others; of them
 nothing but the repetitions counts.
@@ -120,10 +121,10 @@ def weakest(excess, lag):
     return (lag > 0) & (excess == least.gather(1, turn))
 
 
-def loop_loss(nats, end, other, lag, most):
-    """The loss of each target, [B, T], from the nats of the target, of the end token and of the likeliest other token: the
-    target's; where lag > 0 none, but at the weakest token of each repetition how much likelier the target or the end is than
-    that other one, and MARGIN, as often as the repetition has tokens, up to `most`."""
-    excess = torch.logaddexp(-nats, -end) + other
+def loop_loss(nats, special, other, lag, most):
+    """The loss of each target, [B, T], from the nats of the target, of the special tokens and of the likeliest other token: the
+    target's; where lag > 0 none, but at the weakest token of each repetition how much likelier the target or a special token is
+    than that other one, and MARGIN, as often as the repetition has tokens, up to `most`."""
+    excess = torch.logaddexp(-nats, -special) + other
     press = torch.where(weakest(excess.detach(), lag), (excess + MARGIN).clamp(min=0), 0.0) * lag.clamp(max=most)
     return torch.where(lag > 0, press, nats)

@@ -261,17 +261,17 @@ class DeepSeek(nn.Module):
     def logits(self, h):
         return F.linear(h, self.embed.bfloat16()).float()
 
-    def forward(self, ids, targets, end):
-        """-log p in nats, [3, B, T]: of each target, 0 where it is -1, of the token `end` at that place, and of the likeliest
-        token but these two; mean balance loss; loads [moe layers, E]."""
+    def forward(self, ids, targets, first_special):
+        """-log p in nats, [3, B, T]: of each target, 0 where it is -1, of all tokens from `first_special` on together, and of
+        the likeliest one but these; mean balance loss; loads [moe layers, E]."""
         at = torch.arange(ids.shape[1], device=ids.device)
         h, balances, loads = self.hidden(ids, at, [causal_attention] * len(self.layers))
         logits, target = self.logits(h), targets.clamp(min=0)[..., None]
         total, token = logits.logsumexp(-1), torch.arange(self.c.vocab_size, device=ids.device)
-        other = torch.where((token == target) | (token == end), -torch.inf, logits).amax(-1)
+        special = torch.where(token >= first_special, logits, -torch.inf).logsumexp(-1)
+        other = torch.where((token == target) | (token >= first_special), -torch.inf, logits).amax(-1)
         nats = torch.where(targets < 0, 0.0, total - logits.gather(-1, target)[..., 0])
-        return (torch.stack((nats, total - logits[..., end], total - other)), torch.stack(balances).mean(),
-                torch.stack(loads))
+        return torch.stack((nats, total - special, total - other)), torch.stack(balances).mean(), torch.stack(loads)
 
 
 def matrix(rows, columns, zero=False):

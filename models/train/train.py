@@ -149,6 +149,7 @@ class Trainer:
         self.forward = torch.compile(self.model, dynamic=False) if args.compile else self.model
         encoder = data.Encoder(args.tokenizer)
         self.special, self.ends_line = encoder.special, encoder.ends_line
+        self.first_special = min(self.special.values())
         contexts = [args.context] + ([args.long_context] if args.stretch else [])
         self.rows = {context: Rows(args.rows, context, args.seed) for context in contexts}
         self.row = {context: 0 for context in contexts}
@@ -181,7 +182,7 @@ class Trainer:
         """Before the first step, because the clock does not wait."""
         for context in contexts:
             ids = torch.zeros(self.micro(context), context, dtype=torch.int64, device=self.device)
-            nats, balance, _ = self.forward(ids, targets_of(ids), self.special["eos"])
+            nats, balance, _ = self.forward(ids, targets_of(ids), self.first_special)
             (nats.mean() + balance).backward()
             del nats, balance
         self.optimizer.grads.zero_()
@@ -234,18 +235,18 @@ class Trainer:
         args, context = self.args, self.context()
         self.optimizer.publish(self.schedule.decaying(self.done()))
         micros = self.batch(context)
-        rng, first_special = np.random.default_rng((args.seed, self.step, self.rank)), min(self.special.values())
+        rng = np.random.default_rng((args.seed, self.step, self.rank))
         total = torch.zeros(4, device=self.device)
         for ids in micros:
-            made = loops.with_loops(ids, args.loops, rng, first_special, self.ends_line)
+            made = loops.with_loops(ids, args.loops, rng, self.first_special, self.ends_line)
             found = self.found.put_into(*made, args.found_share, rng).to(self.device)[:, None]
             ids, lag, counts = (part.to(self.device, non_blocking=True) for part in made)
             if args.loops or args.found:
-                lag = loops.with_cycles(ids, lag, found, first_special)
+                lag = loops.with_cycles(ids, lag, found, self.first_special)
             targets, middle = targets_of(ids), in_middle(ids, self.special)
-            (nats, end, other), balance, self.loads = self.forward(ids, targets, self.special["eos"])
+            (nats, special, other), balance, self.loads = self.forward(ids, targets, self.first_special)
             weight = torch.where(middle, args.middle_weight, 1.0) * counts * (targets >= 0)
-            loss = (loops.loop_loss(nats, end, other, lag, args.loop_weight) * weight).sum() / weight.sum()
+            loss = (loops.loop_loss(nats, special, other, lag, args.loop_weight) * weight).sum() / weight.sum()
             ((loss + args.balance * balance) / len(micros)).backward()
             seen = means(nats.detach(), lag, middle, (counts > 0) & (targets >= 0))
             total += torch.stack((*seen, balance.detach())) / len(micros)
@@ -268,13 +269,14 @@ class Trainer:
         begins = again + greedy.beginnings(rows, args.prompts - len(again), rng, self.special, self.ends_line)
         if not begins:
             return {"asked": 0}
-        answers = decode.answers(self.model, begins, greedy.TOKENS, eos)
+        answers = decode.answers(self.model, begins, greedy.TOKENS, self.first_special)
         places, pieces = greedy.loops_of(answers, begins)
         self.found.led = others + [begins[place] for place in places]
         self.found.add(f"{Path(args.out).name}-{self.step:06}-{self.rank}", pieces, eos)
         self.found.look()
-        ended, fresh = sum(ids[-1] == eos for ids in answers[len(again):]), sum(place >= len(again) for place in places)
-        return {"asked": len(begins) - len(again), "loops": fresh, "ended": int(ended), "asked_again": len(again),
+        fresh, last = sum(place >= len(again) for place in places), [ids[-1] for ids in answers[len(again):]]
+        return {"asked": len(last), "loops": fresh, "ended": last.count(eos),
+                "astray": sum(token >= self.first_special and token != eos for token in last), "asked_again": len(again),
                 "loops_again": len(places) - fresh, "found_rows": len(self.found.rows)}
 
     def pieces(self, rows):
@@ -292,11 +294,11 @@ class Trainer:
         self.optimizer.publish(self.schedule.decaying(self.done()))
         total, loads = torch.zeros(4, device=self.device, dtype=torch.float64), 0
         for ids in self.pieces(self.valid):
-            (nats, _, _), _, load = self.forward(ids, targets_of(ids), self.special["eos"])
+            (nats, _, _), _, load = self.forward(ids, targets_of(ids), self.first_special)
             total[:2] += torch.tensor([nats.detach().sum().item(), ids.shape[0] * (ids.shape[1] - 1)], device=self.device)
             loads = loads + load
         for ids in self.pieces(self.lines):
-            (nats, _, _), _, _ = self.forward(ids, targets_of(ids), self.special["eos"])
+            (nats, _, _), _, _ = self.forward(ids, targets_of(ids), self.first_special)
             total[2:] += torch.tensor(exact_middles(nats.detach(), in_middle(ids, self.special)), device=self.device)
         if self.world > 1:
             dist.all_reduce(total)

@@ -154,25 +154,26 @@ def test_most_loops_are_whole_lines():
 
 
 @needs_torch
-def test_a_loop_is_unlearnt_until_greedy_choice_takes_another_token_that_is_no_end():
+def test_a_loop_is_unlearnt_until_greedy_choice_takes_another_token_that_is_no_special_one():
     import torch
     from loops import MARGIN, loop_loss
     lag = torch.tensor([[0, 0, 2, 0]])
 
-    def loss(p, p_other, p_end=1e-9):
-        nats, end, other = ((-torch.tensor([[0.3, 0.3, value, 0.3]]).log()).requires_grad_() for value in (p, p_end, p_other))
-        out = loop_loss(nats, end, other, lag, 6)
+    def loss(p, p_other, p_special=1e-9):
+        nats, special, other = ((-torch.tensor([[0.3, 0.3, value, 0.3]]).log()).requires_grad_()
+                                for value in (p, p_special, p_other))
+        out = loop_loss(nats, special, other, lag, 6)
         out.sum().backward()
         assert torch.equal(out[0, [0, 1, 3]], nats[0, [0, 1, 3]]) and nats.grad[0, 0] == 1
-        assert not end.grad[0, [0, 1, 3]].any() and not other.grad[0, [0, 1, 3]].any()
-        return out[0, 2].item(), *(part.grad[0, 2].item() for part in (nats, end, other))
+        assert not special.grad[0, [0, 1, 3]].any() and not other.grad[0, [0, 1, 3]].any()
+        return out[0, 2].item(), *(part.grad[0, 2].item() for part in (nats, special, other))
 
     ratio = np.exp(MARGIN)
     assert loss(0.6, 0.2) > loss(0.4, 0.2) > (0,)
     assert abs(loss(0.4, 0.2)[1] + 2) < 1e-3 and abs(loss(0.4, 0.2)[3] - 2) < 1e-3, "two tokens a turn, each counts once"
     assert loss(0.2, 0.2 * ratio + 0.01) == (0, 0, 0, 0), "what greedy choice would not take is left alone"
     assert loss(0.2, 0.2 * ratio - 0.01)[0] > 0
-    assert loss(0.1, 0.4, 0.5)[0] > 0 and loss(0.1, 0.4, 0.5)[2] < -1, "the end is no way out"
+    assert loss(0.1, 0.4, 0.5)[0] > 0 and loss(0.1, 0.4, 0.5)[2] < -1, "special tokens are no way out"
     assert np.isfinite(loss(1.0, 1e-9)).all()
 
 
@@ -312,9 +313,28 @@ def test_short_is_as_short_for_answers_as_for_made_loops():
 
 
 @needs_torch
+def test_the_likeliest_other_token_is_neither_the_target_nor_special():
+    import torch
+    from model import DeepSeek, causal_attention
+    torch.manual_seed(1)
+    model = DeepSeek(tiny_config())
+    ids, first_special = torch.randint(64, (2, 16)), 60
+    with torch.no_grad():
+        logits = model.logits(model.hidden(ids, torch.arange(16), [causal_attention] * 2)[0])
+        best = logits.argmax(-1)
+        for targets in (best, (best + 1) % 60):
+            nats, special, other = model(ids, targets, first_special)[0]
+            p = torch.stack((nats, special, other)).neg().exp()
+            rest = logits.softmax(-1).scatter(-1, targets[..., None], 0)[..., :first_special].amax(-1)
+            assert torch.allclose(p[1], logits.softmax(-1)[..., first_special:].sum(-1), atol=1e-5)
+            assert torch.allclose(p[2], rest, atol=1e-5)
+            assert torch.allclose(p[0], logits.softmax(-1).gather(-1, targets[..., None])[..., 0], atol=1e-5)
+
+
+@needs_torch
 def test_answers_are_the_likeliest_tokens_and_stop_behind_the_end():
     import torch
-    from decode import answers, until
+    from decode import answers, until_special
     from model import DeepSeek
     torch.manual_seed(1)
     model = DeepSeek(tiny_config())
@@ -327,10 +347,10 @@ def test_answers_are_the_likeliest_tokens_and_stop_behind_the_end():
         ids = torch.from_numpy(whole)[None]
         targets = torch.cat((ids[:, 1:], torch.tensor([[-1]])), 1)
         with torch.no_grad():
-            nats, end, other = model(ids, targets, 63)[0][:, 0, len(begin) - 1:-1]
+            nats, special, other = model(ids, targets, 63)[0][:, 0, len(begin) - 1:-1]
         assert len(set(whole[len(begin):].tolist())) > 1
-        assert (nats < torch.minimum(other, torch.where(targets[0, len(begin) - 1:-1] == 63, other, end)) + 0.05).all()
-    assert until(5, np.array([5, 1, 5, 2, 5]), 1).tolist() == [5, 1, 5] and len(until(6, np.arange(6), 0)) == 6
+        assert (nats < torch.minimum(other, torch.where(targets[0, len(begin) - 1:-1] == 63, other, special)) + 0.05).all()
+    assert until_special(np.array([9, 1, 9, 2, 9]), 1, 8).tolist() == [9, 1, 9] and len(until_special(np.arange(6), 0, 6)) == 6
 
 
 @needs_torch
