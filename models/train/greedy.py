@@ -16,10 +16,11 @@ AGAIN = 0.5              # of the beginnings, at most: those that led to loops b
 
 def beginnings(rows, count, rng, special, ends_line):
     """At most `count` arrays of ids, each from the first one of a plain piece to the end of a line, from rows [n, context]."""
-    starts = np.argwhere((rows[:, :-MOST] == special["bos"]) & (rows[:, 1:rows.shape[1] - MOST + 1] != special["begin"]))
+    most = min(MOST, rows.shape[1] // 2)
+    starts = np.argwhere((rows[:, :-most] == special["bos"]) & (rows[:, 1:rows.shape[1] - most + 1] != special["begin"]))
     first_special, made = min(special.values()), []
     for row, at in rng.permutation(starts):
-        piece = rows[row, at:at + rng.integers(LEAST, MOST + 1)]
+        piece = rows[row, at:at + rng.integers(LEAST, most + 1)]
         lines = np.flatnonzero(ends_line[piece])
         if len(lines) and lines[-1] >= LEAST - 1 and (piece[1:] < first_special).all():
             made.append(piece[:lines[-1] + 1])

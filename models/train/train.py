@@ -57,6 +57,13 @@ class Rows:
             self._load(known)
             self.starts.append(self.starts[-1] + len(self.rows))
 
+    def some(self, first, count, rng):
+        """Any `count` rows of the epoch of row `first`, int64 [count, context]."""
+        epoch = self._epoch_of(first)
+        if epoch != self.epoch:
+            self._load(epoch)
+        return self.rows[rng.integers(len(self.rows), size=count)].astype(np.int64)
+
     def get(self, first, count):
         """Rows first … first + count - 1 of the endless sequence, int64 [count, context]."""
         out = []
@@ -258,14 +265,14 @@ class Trainer:
         return total, norm
 
     def ask(self):
-        """Lets the model, as it is, go on from beginnings of the rows that come next and from some that led to loops before;
-        what loops joins the rows to unlearn."""
+        """Lets the model, as it is, go on from beginnings of some rows and from some that led to loops before; what loops joins
+        the rows to unlearn."""
         args, eos = self.args, self.special["eos"]
         rng = np.random.default_rng((args.seed, self.step, self.rank, 1))
         self.optimizer.publish(self.schedule.decaying(self.done()))
         order, most = rng.permutation(len(self.found.led)), int(args.prompts * greedy.AGAIN)
         again, others = ([self.found.led[i] for i in part] for part in (order[:most], order[most:]))
-        rows = self.rows[args.context].get(self.row[args.context], 16 * args.batch).numpy()
+        rows = self.rows[args.context].some(self.row[args.context], 16 * args.batch, rng)
         begins = again + greedy.beginnings(rows, args.prompts - len(again), rng, self.special, self.ends_line)
         if not begins:
             return {"asked": 0}
@@ -276,7 +283,7 @@ class Trainer:
         self.found.look()
         fresh, last = sum(place >= len(again) for place in places), [ids[-1] for ids in answers[len(again):]]
         return {"asked": len(last), "loops": fresh, "ended": last.count(eos),
-                "astray": sum(token >= self.first_special and token != eos for token in last), "asked_again": len(again),
+                "astray": sum(int(token >= self.first_special and token != eos) for token in last), "asked_again": len(again),
                 "loops_again": len(places) - fresh, "found_rows": len(self.found.rows)}
 
     def pieces(self, rows):

@@ -414,6 +414,8 @@ def test_a_tiny_model_learns_and_a_run_goes_on():
         write_tokenizer(work / "tokenizer.json")
         rows = np.random.default_rng(1).integers(0, 40, (320, 128)).astype(np.uint16)
         rows[:, 1::2] = rows[:, ::2]  # the second of two tokens can be learnt
+        encoder = data.Encoder(work / "tokenizer.json")
+        rows[:, 0], rows[:, 50] = encoder.special["bos"], encoder.ends_line.argmax()
         epoch = data.epoch_folder(work / "rows", 128, 0)
         epoch.mkdir(parents=True)
         rows.tofile(epoch / "0000.u16")
@@ -424,11 +426,14 @@ def test_a_tiny_model_learns_and_a_run_goes_on():
         command = [sys.executable, str(folder / "train.py"), "--config", str(folder / "config.json"), "--no-compile",
                    "--change", json.dumps(small), "--rows", str(work / "rows"), "--tokenizer", str(work / "tokenizer.json"),
                    "--out", str(work / "run"), "--context", "128", "--batch", "8", "--micro", "4", "--length", "40",
-                   "--warmup", "4", "--log-every", "10", "--found", str(work / "found"), "--found-share", "0.3", "--lr", "2e-2"]
+                   "--warmup", "4", "--log-every", "10", "--found", str(work / "found"), "--found-share", "0.3", "--ask-every", "30", "--prompts", "5", "--lr", "2e-2"]
         for until in (20, 40):
             done = subprocess.run([*command, "--until", str(until)], capture_output=True, text=True)
             assert done.returncode == 0, done.stderr[-1500:]
         log = [json.loads(line) for line in (work / "run" / "log.jsonl").read_text().splitlines()]
+        assert len([*(work / "found").glob("run-*.u16")]) == 2
+    asked = [line for line in log if "asked" in line]
+    assert [(line["step"], line["asked"] + line["asked_again"]) for line in asked] == [(0, 5), (30, 5)], asked
     losses = [line["loss"] for line in log if "loss" in line]
     assert [line["step"] for line in log if "loss" in line] == [10, 20, 30, 40]
     assert losses[-1] < losses[0] - 0.3 and all(0 < line["repeats"] < 1 for line in log if "loss" in line), log
