@@ -28,8 +28,9 @@ class Cache:
 
 
 @torch.no_grad()
-def answers(model, begins, tokens, first_special):
-    """Of each beginning, an array of ids, itself and at most `tokens` greedy tokens, up to the first special one."""
+def answers(model, begins, tokens, first_special, choices=None):
+    """Of each beginning, an array of ids, itself and at most `tokens` greedy tokens, up to the first special one; of the ids
+    below `choices` if that is given."""
     device, length = model.embed.device, max(map(len, begins)) + tokens
     given = torch.full((len(begins), length), -1)
     for row, begin in zip(given, begins):
@@ -40,7 +41,7 @@ def answers(model, begins, tokens, first_special):
     caches = [Cache(model.c, len(begins), length, device) for _ in model.layers]
     for at in range(length - 1):
         h, _, _ = model.hidden(ids[:, at:at + 1], places[at:at + 1], [cache.attend for cache in caches])
-        best = model.logits(h[:, 0]).argmax(-1)
+        best = model.logits(h[:, 0])[:, :choices].argmax(-1)
         ids[:, at + 1] = torch.where(given[:, at + 1] < 0, best, given[:, at + 1])
     return [until_special(row[:len(begin) + tokens], len(begin), first_special)
             for row, begin in zip(ids.cpu().numpy(), begins)]

@@ -244,12 +244,13 @@ class DeepSeek(nn.Module):
         self.norm = nn.Parameter(torch.ones(c.hidden_size))
         self.register_buffer("inv_freq", yarn_inv_freq(c).float(), persistent=False)
 
-    def hidden(self, ids, at, attends):
+    def hidden(self, ids, at, attends, change=0):
         """States behind the last norm, [B, T, hidden_size], of tokens at the positions `at` [T], balance loss and load of each
-        MoE layer; each layer looks back with its own of `attends`, which get what causal_attention gets."""
+        MoE layer; each layer looks back with its own of `attends`, which get what causal_attention gets; `change` is added to the
+        embedded tokens."""
         angles = at.float()[:, None] * self.inv_freq
         cos, sin = angles.cos(), angles.sin()
-        h = F.embedding(ids, self.embed.bfloat16())
+        h = (F.embedding(ids, self.embed.bfloat16()) + change).bfloat16()
         balances, loads = [], []
         for layer, attend in zip(self.layers, attends):
             h, balance, share = layer(h, cos, sin, attend)

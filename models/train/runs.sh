@@ -14,10 +14,12 @@
 #             cuts and holes of their own: rows-again. Further arguments are train.py's. Runs beside it, of other names, $RUN,
 #             share rows and loops. The fifth run: from what the fourth had released, SEED=5 LENGTH=1060 DECAY=400. The sixth:
 #             from what the fifth had released, GPUS=2 EPOCHS=12 LENGTH=1050 DECAY=400. The seventh: from what the sixth had
-#             released, GPUS=1 EPOCHS=8 SEED=11 LENGTH=1150 DECAY=420 LR=4e-3
+#             released, GPUS=1 EPOCHS=8 SEED=11 LENGTH=1150 DECAY=420 LR=4e-3. The eighth: from what was released then, GPUS=1
+#             EPOCHS=6 SEED=13 LENGTH=1120 DECAY=600 LR=2e-3, --seed 21 --ask-every 150 --found-share 0.06 --loop-weight 8
 #   masters   what is left to carry away
-#   mean      the weights half way between $EARLIER, an earlier run's masters, and $LATER, fitted to their formats, for
-#             `export.py folder --form shipped`
+#   mean      the weights half way between $EARLIER, an earlier run's masters or mean, and $LATER, special tokens kept out of their
+#             text, fitted to their formats, for `export.py folder --form shipped`. Released: first of the sixth and the seventh
+#             run, then of that and the eighth
 #
 # `first` and `train` go on where an earlier call stopped. Settings by environment: SHARDS, TOKENIZER (folder), VALID, WORK,
 # GPUS, WITHOUT (projects to leave out), WORKERS, EPOCHS and SEED of rows-again. What shipped: train with LENGTH=402 DECAY=270,
@@ -100,7 +102,9 @@ case ${1:?stage} in
   masters) python3 "$here/export.py" masters --state "$WORK/$RUN" --out "$WORK/$RUN/masters" ;;
   mean)
     python3 "$here/export.py" mean "${EARLIER:?}" "${LATER:=$WORK/$RUN/masters}" --config "$here/config.json" --out "$WORK/mean"
-    python3 "$here/fit.py" --config "$here/config.json" --state "$WORK/mean" --valid "$VALID" --tokenizer "$tokenizer" \
+    python3 "$here/mend.py" --config "$here/config.json" --state "$WORK/mean" --valid "$VALID" --tokenizer "$tokenizer" \
+      --out "$WORK/mended"
+    python3 "$here/fit.py" --config "$here/config.json" --state "$WORK/mended" --valid "$VALID" --tokenizer "$tokenizer" \
       --out "$WORK/fitted"
     ;;
   *) echo "unknown stage $1" >&2 && exit 2 ;;
