@@ -135,12 +135,16 @@ def write_folder(args):
         shutil.copy(Path(args.tokenizer) / file, out / file)
 
 
+def write_state(config, masters, out):
+    """A folder that named_masters and `export.py folder` read."""
+    Path(out).mkdir(parents=True, exist_ok=True)
+    save_file({name: w.contiguous() for name, w in published(config, masters)}, Path(out) / "model.safetensors")
+
+
 def write_mean(args):
     config = load_config(args.config)
     first, second = (named_masters(config, folder) for folder in args.states)
-    mean = {name: (w + second[name]) / 2 for name, w in first.items()}
-    Path(args.out).mkdir(parents=True, exist_ok=True)
-    save_file({name: w.contiguous() for name, w in published(config, mean)}, Path(args.out) / "model.safetensors")
+    write_state(config, {name: (w + second[name]) / 2 for name, w in first.items()}, args.out)
 
 
 def main():

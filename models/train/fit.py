@@ -3,20 +3,18 @@
 The mean of two runs (`export.py mean`) is near no grid, and rounding each weight by itself costs it 1.7% in bits a byte, this
 0.4%. The columns of a matrix are rounded one after another, and what one loses the later ones make up for, as far as the inputs
 of the matrix allow (Frantar et al. 2023, "GPTQ", algorithm 1); validation documents give the inputs. Scales are chosen first,
-by the error that the inputs weigh. Only weights in Q4_0 are fitted, the finer ones stay as they are. Owns the inputs, the choice of scales and the order of columns. Leaves
-formats to quant.py and files to export.py.
+by the error that the inputs weigh. Only weights in Q4_0 are fitted, the finer ones stay as they are. Owns the inputs, the choice
+of scales and the order of columns. Leaves formats to quant.py and files to export.py.
 """
 import argparse
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 
 import data
 import model as architecture
 import quant
-from export import named_masters, published
+from export import named_masters, write_state
 from model import DeepSeek, Moe, load_config
 
 DAMP = 0.01                                        # of the mean of the diagonal, added to it
@@ -134,8 +132,7 @@ def main():
             for row in rows.split(4):
                 model(row, torch.full_like(row, -1), 0)
         masters = fit(masters, inputs.sums)
-    Path(args.out).mkdir(parents=True, exist_ok=True)
-    save_file({name: w.contiguous() for name, w in published(config, masters)}, Path(args.out) / "model.safetensors")
+    write_state(config, masters, args.out)
 
 
 if __name__ == "__main__":

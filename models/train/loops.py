@@ -1,4 +1,4 @@
-"""Rows in which a piece of text is said again and again, and the loss that makes each saying less likely than the last.
+"""Rows in which a piece of text is said again and again, and the loss that keeps greedy choice from going round in it.
 
 A small model that decodes greedily soon repeats itself: each repetition makes the next one more likely. Against it some
 rows of a step get loops: the last few tokens at a place, most often one to three whole lines, come again and again, then

@@ -8,17 +8,15 @@ choice of the change. Leaves states to export.py and decoding to decode.py.
 """
 import argparse
 import random
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 
 import data
 import decode
 from corpus import iter_docs
-from export import named_masters, published
+from export import named_masters, write_state
 from model import DeepSeek, causal_attention, load_config
 
 AROUND_HOLES = "hole", "begin", "end"
@@ -149,8 +147,7 @@ def main():
     with open(args.valid, "rb") as file:
         texts = [text for *_, raw in iter_docs(file) if len(text := raw.decode("utf-8")) > 2 * HOLE]
     masters["embed"] = mend(model, encoder, texts, args)
-    Path(args.out).mkdir(parents=True, exist_ok=True)
-    save_file({name: w.contiguous() for name, w in published(config, masters)}, Path(args.out) / "model.safetensors")
+    write_state(config, masters, args.out)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@
 #   again     from $MODEL, a folder that `ds export --model embedded` wrote, $LENGTH seconds by the clock, the last $DECAY of
 #             them with decay and rounding; now and then the model is asked for loops it falls into, to unlearn. Its rows, with
 #             cuts and holes of their own: rows-again. Further arguments are train.py's. Runs beside it, of other names, $RUN,
-#             share rows and loops. The fifth run: from what the fourth had released, SEED=5 LENGTH=1060 DECAY=400. The sixth:
+#             share rows and loops. Each run had the loops.py and the search for loops of its time. The fifth: from what the fourth had released, SEED=5 LENGTH=1060 DECAY=400. The sixth:
 #             from what the fifth had released, GPUS=2 EPOCHS=12 LENGTH=1050 DECAY=400. The seventh: from what the sixth had
 #             released, GPUS=1 EPOCHS=8 SEED=11 LENGTH=1150 DECAY=420 LR=4e-3. The eighth: from what was released then, GPUS=1
 #             EPOCHS=6 SEED=13 LENGTH=1120 DECAY=600 LR=2e-3, --seed 21 --ask-every 150 --found-share 0.06 --loop-weight 8

@@ -191,7 +191,6 @@ class Trainer:
             ids = torch.zeros(self.micro(context), context, dtype=torch.int64, device=self.device)
             nats, balance, _ = self.forward(ids, targets_of(ids), self.first_special)
             (nats.mean() + balance).backward()
-            del nats, balance
         self.optimizer.grads.zero_()
 
     def save(self):
