@@ -120,7 +120,7 @@ def main():
     add("--tokenizer", required=True, help="tokenizer.json")
     add("--out", required=True, help="folder for a checkpoint that `export.py folder --form shipped` reads")
     add("--context", type=int, default=1024)
-    add("--rows", type=int, default=64, help="of plain text, and as many with holes")
+    add("--rows", type=int, default=256, help="of plain text, and as many with holes")
     args = parser.parse_args()
     config = load_config(args.config)
     masters = named_masters(config, args.state)

@@ -135,7 +135,7 @@ def main():
     add("--valid", required=True, help="documents that the texts are of")
     add("--tokenizer", required=True, help="tokenizer.json")
     add("--out", required=True, help="folder for a checkpoint that export.py and fit.py read")
-    add("--prompts", type=int, default=28, help="beginnings that the model goes on from")
+    add("--prompts", type=int, default=64, help="beginnings that the model goes on from")
     add("--holes", type=int, default=400)
     add("--seed", type=int, default=1)
     args = parser.parse_args()

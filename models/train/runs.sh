@@ -12,14 +12,15 @@
 #   again     from $MODEL, a folder that `ds export --model embedded` wrote, $LENGTH seconds by the clock, the last $DECAY of
 #             them with decay and rounding; now and then the model is asked for loops it falls into, to unlearn. Its rows, with
 #             cuts and holes of their own: rows-again. Further arguments are train.py's. Runs beside it, of other names, $RUN,
-#             share rows and loops. Each run had the loops.py and the search for loops of its time. The fifth: from what the fourth had released, SEED=5 LENGTH=1060 DECAY=400. The sixth:
-#             from what the fifth had released, GPUS=2 EPOCHS=12 LENGTH=1050 DECAY=400. The seventh: from what the sixth had
-#             released, GPUS=1 EPOCHS=8 SEED=11 LENGTH=1150 DECAY=420 LR=4e-3. The eighth: from what was released then, GPUS=1
-#             EPOCHS=6 SEED=13 LENGTH=1120 DECAY=600 LR=2e-3, --seed 21 --ask-every 150 --found-share 0.06 --loop-weight 8
+#             share rows and loops. Each run had the loops.py and the search for loops of its time. From what the run before
+#             had released, the fifth: SEED=5 LENGTH=1060 DECAY=400. The sixth: GPUS=2 EPOCHS=12 LENGTH=1050 DECAY=400. The
+#             seventh: GPUS=1 EPOCHS=8 SEED=11 LENGTH=1150 DECAY=420 LR=4e-3. The eighth: GPUS=1 EPOCHS=6 SEED=13 LENGTH=1120
+#             DECAY=600 LR=2e-3, --seed 21 --ask-every 150 --found-share 0.06 --loop-weight 8. The ninth: GPUS=1 EPOCHS=9
+#             SEED=17 LENGTH=1250 DECAY=620 LR=2e-3, --seed 31 --ask-every 200 --found-share 0.06 --loop-weight 8
 #   masters   what is left to carry away
 #   mean      the weights half way between $EARLIER, an earlier run's masters or mean, and $LATER, special tokens kept out of their
 #             text, fitted to their formats, for `export.py folder --form shipped`. Released: first of the sixth and the seventh
-#             run, then of that and the eighth
+#             run, then of that and the eighth, then of that, not yet mended, and the ninth
 #
 # `first` and `train` go on where an earlier call stopped. Settings by environment: SHARDS, TOKENIZER (folder), VALID, WORK,
 # GPUS, WITHOUT (projects to leave out), WORKERS, EPOCHS and SEED of rows-again. What shipped: train with LENGTH=402 DECAY=270,

@@ -25,7 +25,7 @@ class Schedule:
         return self.left(done) < self.decay
 
     def stretched(self, done):
-        return self.left(done) < self.stretch
+        return self.stretch > 0 and self.left(done) < self.stretch
 
     def rate(self, step, done):
         """Linear warm-up, constant, then linear to zero."""

@@ -37,7 +37,7 @@ def test_a_plan_by_the_clock_warms_up_by_steps_and_ends_late_at_zero():
     assert plan.rate(0, 59.0) == 0.5
     assert plan.rate(10, 45.0) == 0.5
     assert plan.rate(10, 61.0) == 0.0
-    assert not plan.stretched(59.9)
+    assert not plan.stretched(59.9) and not plan.stretched(61.0)
 
 
 def test_pieces_put_the_text_together():
