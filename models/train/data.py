@@ -208,6 +208,8 @@ def decode(args, pool):
     texts = Path(args.out) / "texts"
     texts.mkdir(parents=True, exist_ok=True)
     begin, shards = time.time(), sorted(Path(args.shards).glob("train-*.ppmd"))
+    if not shards:
+        raise SystemExit(f"--shards {args.shards}: no train-*.ppmd in this folder")
     tasks = [(str(path), texts, f"{args.seed} {path.name}", args.without) for path in shards]
     parts = [name for names in pool.imap_unordered(decode_shard, tasks) for name in names]
     print(f"decoded {len(shards)} shards in {time.time() - begin:.0f} s", flush=True)

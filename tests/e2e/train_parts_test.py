@@ -129,6 +129,16 @@ def test_what_a_corpus_shares_with_a_benchmark_is_shown():
     assert shown[1].endswith("1 documents share one or more")
 
 
+def test_a_folder_without_shards_is_refused():
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            data.decode(types.SimpleNamespace(out=folder, shards=f"{folder}/train-*.ppmd"), None)
+        except SystemExit as refusal:
+            assert "no train-*.ppmd" in str(refusal)
+        else:
+            raise AssertionError("not refused")
+
+
 def test_a_shard_that_does_not_decode_gets_another_order():
     import corpus
 
