@@ -128,8 +128,9 @@ DS_API ds_status DS_CALL ds_model_plan(ds_runtime *runtime, const ds_model_optio
 /* Opens a model: reads, loads, compiles. Errors: file, memory and device ranges, CANCELLED, STOPPED. [any-thread] */
 DS_API ds_status DS_CALL ds_model_open(ds_runtime *runtime, const ds_model_options *options, ds_model **model,
                                        ds_error *error);
-/* The same in the background; job_options may be NULL. Errors after the start come from ds_job_take_model.
- * [any-thread, callback-safe] */
+/* The same in the background; job_options may be NULL. Errors after the start come from ds_job_take_model: CANCELLED if
+ * the cancel came before the job was done, STOPPED if progress answered so before the model was taken, however quick
+ * the opening was. [any-thread, callback-safe] */
 DS_API ds_status DS_CALL ds_model_open_start(ds_runtime *runtime, const ds_model_options *options,
                                              const ds_job_options *job_options, ds_job **job, ds_error *error);
 /* Keys: "architecture", "vocab", "hidden", "layers", "heads", "experts", "experts_per_token", "parameters",

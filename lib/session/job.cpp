@@ -146,7 +146,13 @@ bool Job::deliver_one(std::unique_lock<std::mutex> &lock) {
     lock.unlock();
     go_on = callbacks_.on_progress(now);
     lock.lock();
-    stop_asked_ |= !go_on;
+    if (go_on) return true;
+    stop_asked_ = true;
+    if (std::shared_ptr<Model> unwanted = take_back_model()) {
+      lock.unlock();  // a model's threads are not waited for under the mutex
+      unwanted.reset();
+      lock.lock();
+    }
     return true;
   }
   for (uint32_t i = 0; i < choices_.size(); ++i) {
@@ -186,6 +192,13 @@ void Job::mark_stopped_choices() {
         finish == Finish::kEnd || finish == Finish::kStop || finish == Finish::kLength || finish == Finish::kContext;
     if (choices_[i].stopped && by_itself) finish = Finish::kCallback;
   }
+}
+
+// The same for a model that was open before the host's stop or cancel was read: the host is not to get it.
+std::shared_ptr<Model> Job::take_back_model() {
+  if (state_ != JobState::kDone || !model_ || taken_ || !(stop_asked_ || host_cancelled())) return nullptr;
+  status_ = Status(stop_asked_ ? DS_E_STOPPED : DS_E_CANCELLED);
+  return std::exchange(model_, nullptr);
 }
 
 uint64_t Job::deliver() {
@@ -331,12 +344,15 @@ void JobFeed::finish_model(Job &job, Status status, std::shared_ptr<Model> model
 }
 
 void JobFeed::end(Job &job, Status status) {
+  std::shared_ptr<Model> unwanted;
   {
     std::lock_guard lock(job.mutex_);
     job.status_ = std::move(status);
     job.turn_ = nullptr;
     job.state_ = JobState::kDone;
+    unwanted = job.take_back_model();
   }
+  unwanted.reset();
   try {
     announce(job);
   } catch (const std::bad_alloc &) {  // who waits has been told; a queue that has no room for the news misses it

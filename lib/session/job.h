@@ -176,6 +176,7 @@ class Job : public Retirable, public std::enable_shared_from_this<Job> {
   bool has_events() const;
   bool deliver_one(std::unique_lock<std::mutex> &lock);
   void mark_stopped_choices();
+  std::shared_ptr<Model> take_back_model();
   void drop_callbacks() noexcept;
 
   const std::shared_ptr<RuntimeState> runtime_;

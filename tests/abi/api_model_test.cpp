@@ -223,6 +223,24 @@ TEST_CASE("opening in the background fails when taken, and can be cancelled") {
   end(runtime);
 }
 
+TEST_CASE("an open in the background whose progress answers stop gives no model, however quick it was") {
+  ds_runtime *runtime = new_runtime();
+  const ds_source_path source = path_source(ABI_MODEL);
+  ds_model_options options = model_options(&source.head);
+  options.progress = [](void *, const ds_progress *) -> int32_t { return DS_STOP; };
+  ds_error error = fresh_error();
+  ds_job *job = nullptr;
+  ds_model *model = nullptr;
+  uint32_t state = DS_JOB_QUEUED;
+  require(ds_model_open_start(runtime, &options, nullptr, &job, &error), error);
+  while (state != DS_JOB_DONE) require(ds_job_poll(job, &state, &error), error);
+  require(ds_job_wait(job, UINT64_MAX, &error), error);
+  CHECK(ds_job_take_model(job, &model, &error) == DS_E_STOPPED);
+  CHECK(model == nullptr);
+  ds_job_release(job);
+  end(runtime);
+}
+
 TEST_CASE("plans tell what opening takes") {
   ds_runtime *runtime = new_runtime();
   const ds_source_path source = path_source(ABI_MODEL);

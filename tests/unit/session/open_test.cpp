@@ -1,5 +1,6 @@
 // Opening: plans, budgets, progress, cancel, in the background; and shutting down in every state.
 #include <atomic>
+#include <future>
 #include <thread>
 
 #include "unit/session/rig.h"
@@ -134,6 +135,38 @@ TEST_CASE("an open in the background gives its model once") {
   const auto failed = must(Model::open_start(rig.runtime, missing, {}, Delivery::kQueued));
   DS_REQUIRE_OK(failed->wait(UINT64_MAX));
   CHECK(failed->take_model(&model).code() == DS_E_NOT_FOUND);
+}
+
+// The opening thread stands in its last progress while the cancel comes, so nothing looks at it any more by chance.
+TEST_CASE("a cancel during an open in the background is not lost, however near the end is") {
+  Rig rig;
+  std::promise<std::shared_ptr<Job>> started;
+  JobCallbacks callbacks;
+  bool cancelled = false;
+  callbacks.on_progress = [&cancelled, job = started.get_future().share()](const Progress &progress) {
+    if (progress.stage == Stage::kLoad && progress.done == progress.total) job.get()->cancel(), cancelled = true;
+    return true;
+  };
+  const auto job =
+      must(Model::open_start(rig.runtime, Rig::tiny("lite"), std::move(callbacks), Delivery::kSpontaneous));
+  started.set_value(job);
+  DS_REQUIRE_OK(job->wait(UINT64_MAX));
+  REQUIRE(cancelled);
+  std::shared_ptr<Model> model;
+  CHECK(job->take_model(&model).code() == DS_E_CANCELLED);
+  CHECK(model == nullptr);
+}
+
+TEST_CASE("progress that answers stop ends an open in the background, also if it is told after the end") {
+  Rig rig;
+  JobCallbacks callbacks;
+  callbacks.on_progress = [](const Progress &) { return false; };
+  const auto job = must(Model::open_start(rig.runtime, Rig::tiny("lite"), std::move(callbacks), Delivery::kQueued));
+  while (job->poll() != JobState::kDone) std::this_thread::yield();
+  DS_REQUIRE_OK(job->wait(UINT64_MAX));
+  std::shared_ptr<Model> model;
+  CHECK(job->take_model(&model).code() == DS_E_STOPPED);
+  CHECK(model == nullptr);
 }
 
 TEST_CASE("shutdown ends running jobs, and everything stays releasable") {

@@ -233,7 +233,7 @@ impl OpenJob {
     pub fn progress(&self) -> Result<Progress> {
         self.0.progress()
     }
-    /// Asks it to stop: it then ends with CANCELLED, unless the model is open already.
+    /// Asks it to stop: it then ends with CANCELLED, unless it is done already.
     pub fn cancel(&self) -> Result<()> {
         self.0.cancel()
     }

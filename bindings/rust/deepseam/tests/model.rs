@@ -304,10 +304,26 @@ fn a_model_opens_in_the_background() {
     assert_eq!(Arc::strong_count(&seen), 1);
     let missing = runtime.open_start(&ModelOptions::path("/no/such/model"), Callbacks::new()).unwrap();
     assert_eq!(code(missing.finish()), Code::NOT_FOUND);
-    let cancelled = runtime.open_start(&options(), Callbacks::new().on_progress(|_| Flow::Stop)).unwrap();
-    cancelled.cancel().unwrap();
-    assert!(matches!(code(cancelled.finish()), Code::CANCELLED | Code::STOPPED));
+    let stopped = runtime.open_start(&options(), Callbacks::new().on_progress(|_| Flow::Stop)).unwrap();
+    assert_eq!(code(stopped.finish()), Code::STOPPED);
     drop(model);
+    end(runtime);
+}
+
+// A cancel that comes after the end changes nothing, and so small a model may be quicker than one cancel.
+#[test]
+fn an_open_in_the_background_can_be_cancelled() {
+    let _alone = alone();
+    let runtime = runtime();
+    let cancelled = (0..1000).any(|_| {
+        let job = runtime.open_start(&options(), Callbacks::new()).unwrap();
+        job.cancel().unwrap();
+        match job.finish() {
+            Ok(_) => false,
+            Err(error) => error.code() == Code::CANCELLED,
+        }
+    });
+    assert!(cancelled);
     end(runtime);
 }
 
