@@ -111,7 +111,6 @@ def hf_config(c, tokens, dtype):
             "num_key_value_heads": c.num_attention_heads, "q_lora_rank": None, "attention_bias": False,
             "first_k_dense_replace": 1, "moe_layer_freq": 1, "hidden_act": "silu", "topk_method": "greedy",
             "scoring_func": "softmax", "norm_topk_prob": False, "n_group": 1, "topk_group": 1,
-            "max_position_embeddings": int(c.rope_factor * c.original_max_position_embeddings),
             "rope_scaling": scaling, "tie_word_embeddings": True, "torch_dtype": dtype, "use_cache": True, **tokens}
 
 
@@ -131,8 +130,11 @@ def write_folder(args):
     name = str(dtype).removeprefix("torch.")
     (out / "config.json").write_text(json.dumps(hf_config(config, tokens, name), indent=2) + "\n")
     (out / "generation_config.json").write_text(json.dumps(tokens, indent=2) + "\n")
-    for file in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(Path(args.tokenizer) / file, out / file)
+    shutil.copy(Path(args.tokenizer) / "tokenizer.json", out / "tokenizer.json")
+    settings = json.loads((Path(args.tokenizer) / "tokenizer_config.json").read_text(encoding="utf-8"))
+    settings["model_max_length"] = config.max_position_embeddings
+    text = json.dumps(settings, indent=2, ensure_ascii=False)
+    (out / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
 
 
 def write_state(config, masters, out):

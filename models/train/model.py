@@ -37,6 +37,7 @@ class Config:
     rope_theta: float = 10000.0
     rope_factor: float = 4.0
     original_max_position_embeddings: int = 2048
+    max_position_embeddings: int = 4096  # as long as the rows that end its training, whatever the factor would stretch to
     mscale: float = 0.707
     rms_norm_eps: float = 1e-6
 

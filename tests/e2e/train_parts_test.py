@@ -224,6 +224,15 @@ def test_masters_come_back_from_the_published_spelling():
 
 
 @needs_torch
+def test_a_folder_states_the_context_that_was_trained_and_the_yarn_that_was_trained_with():
+    from export import hf_config
+    made = hf_config(tiny_config(original_max_position_embeddings=64, rope_factor=4.0, max_position_embeddings=128), {}, "float32")
+    assert made["max_position_embeddings"] == 128
+    assert (made["rope_scaling"]["factor"], made["rope_scaling"]["original_max_position_embeddings"]) == (4.0, 64)
+    assert "rope_factor" not in made and "mscale" not in made
+
+
+@needs_torch
 def test_the_mean_is_half_way_between_two_states():
     import torch
     from export import named_masters, published, write_mean
