@@ -1,4 +1,5 @@
-# The evaluation script and its parts. `plain`: a library under a sanitizer cannot be loaded into a plain interpreter.
+# The evaluation script, its parts, and the shipped model by them. `plain`: a library under a sanitizer cannot be loaded
+# into a plain interpreter.
 foreach(part parts sandbox syntax)
   ds_python_test(eval_${part} SCRIPT ${CMAKE_CURRENT_LIST_DIR}/eval_${part}_test.py LABELS e2e plain)
 endforeach()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The embedded model holds the context that it states. eval_embedded_test.py LIBDEEPSEAM MODEL
 
-Read in one go, the last tokens of a full context must cost no more than the same tokens with little before them. A model
-that was never trained so far loses the thread there: several times the cost, at first sight of nothing but its length.
+The last tokens of a full context must cost less than the same tokens with little before them. A model that states more
+than it was trained with has several times the cost there.
 """
 import sys
 from pathlib import Path
@@ -26,4 +26,3 @@ def test_the_last_tokens_of_a_full_context_gain_by_what_lies_before():
 
 
 test_the_last_tokens_of_a_full_context_gain_by_what_lies_before()
-print("1 of 1 passed")

@@ -320,7 +320,10 @@ fn an_open_in_the_background_can_be_cancelled() {
         job.cancel().unwrap();
         match job.finish() {
             Ok(_) => false,
-            Err(error) => error.code() == Code::CANCELLED,
+            Err(error) => {
+                assert_eq!(error.code(), Code::CANCELLED);
+                true
+            }
         }
     });
     assert!(cancelled);
