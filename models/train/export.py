@@ -133,8 +133,7 @@ def write_folder(args):
     shutil.copy(Path(args.tokenizer) / "tokenizer.json", out / "tokenizer.json")
     settings = json.loads((Path(args.tokenizer) / "tokenizer_config.json").read_text(encoding="utf-8"))
     settings["model_max_length"] = config.max_position_embeddings
-    text = json.dumps(settings, indent=2, ensure_ascii=False)
-    (out / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
+    (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_state(config, masters, out):

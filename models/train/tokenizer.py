@@ -117,7 +117,7 @@ def config():
         return {"__type": "AddedToken", "content": content, "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
     return {"add_bos_token": True, "add_eos_token": False, "bos_token": token(SPECIALS[0][0]), "eos_token": token(SPECIALS[1][0]),
             "pad_token": token(SPECIALS[1][0]), "unk_token": None, "clean_up_tokenization_spaces": False, "legacy": True,
-            "model_max_length": 4096, "sp_model_kwargs": {}, "tokenizer_class": "LlamaTokenizerFast"}
+            "sp_model_kwargs": {}, "tokenizer_class": "LlamaTokenizerFast"}
 
 
 def save(path, tree, indent=None):
