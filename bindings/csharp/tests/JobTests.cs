@@ -10,12 +10,12 @@ namespace Deepseam.Tests
   internal static class JobTests
   {
     private static readonly GenerateOptions Long = new GenerateOptions
-      { MaxTokens = 400, Flags = Deepseam.GenerateFlags.IgnoreEnd };
+      { MaxTokens = 1900, Flags = Deepseam.GenerateFlags.IgnoreEnd }; // seconds, if nobody ends it
 
     private static void WithSession(Action<Session> use)
     {
       using (var runtime = new Runtime())
-      using (Model model = Model.Open(runtime, new ModelOptions { Source = ModelSource.Embedded, ContextLength = 512 }))
+      using (Model model = Model.Open(runtime, new ModelOptions { Source = ModelSource.Embedded, ContextLength = 2048 }))
       using (var session = new Session(model))
         use(session);
     }
@@ -156,7 +156,7 @@ namespace Deepseam.Tests
     public static void ManySessionsAtOnce()
     {
       using (var runtime = new Runtime())
-      using (Model model = Model.Open(runtime, new ModelOptions { Source = ModelSource.Embedded, ContextLength = 512 }))
+      using (Model model = Model.Open(runtime, new ModelOptions { Source = ModelSource.Embedded, ContextLength = 2048 }))
       {
         var tasks = new List<Task<string>>();
         for (int i = 0; i < 8; ++i) tasks.Add(One(model));
@@ -175,7 +175,7 @@ namespace Deepseam.Tests
     {
       using (var runtime = new Runtime())
       {
-        Model model = Model.Open(runtime, new ModelOptions { Source = ModelSource.Embedded, ContextLength = 512 });
+        Model model = Model.Open(runtime, new ModelOptions { Source = ModelSource.Embedded, ContextLength = 2048 });
         var own = new Session(model);
         Task<Result> task = own.GenerateAsync(Input.Text("x"), Long);
         runtime.Shutdown(TimeSpan.FromSeconds(20));

@@ -149,9 +149,8 @@ TEST_CASE("deadlines and host cancel flags end a job that nobody waits for") {
   GenerateOptions flagged = greedy(480);
   auto word = std::make_shared<CancelWord>();
   flagged.cancel = word;
+  flagged.callbacks.wake = [word] { word->set(); };  // as a signal handler would: nobody is told
   const auto job = must(session::session(model)->start(prompt_of(some_ids(5)), std::move(flagged)));
-  std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  word->set();  // as a signal handler would: nobody is told
   while (job->poll() != JobState::kDone) std::this_thread::yield();
   std::unique_ptr<ResultData> taken;
   DS_REQUIRE_OK(job->take_result(&taken));
