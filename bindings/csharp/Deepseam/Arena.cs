@@ -1,5 +1,7 @@
 // What a native call needs for as long as it takes: copies of texts and arrays, handles that must stay, and objects given
-// away as the `user` of callbacks. Everything goes on Dispose, but what the library has taken over (Kept).
+// away as the `user` of callbacks. Everything goes on Dispose, but what the library has taken over (Kept). A domain that ends
+// aborts its threads wherever they are, though not in a `finally`: there the lists are written, so that Dispose finds them
+// whole.
 using System;
 using System.Collections.Generic;
 using System.Runtime.InteropServices;
@@ -36,8 +38,14 @@ namespace Deepseam
 
     public void* Bytes(long size)
     {
-      IntPtr block = Marshal.AllocHGlobal((IntPtr)Math.Max(size, 1));
-      (blocks = blocks ?? new List<IntPtr>()).Add(block);
+      IntPtr block = IntPtr.Zero;
+      blocks = blocks ?? new List<IntPtr>();
+      try { }
+      finally
+      {
+        block = Marshal.AllocHGlobal((IntPtr)Math.Max(size, 1));
+        blocks.Add(block);
+      }
       byte* bytes = (byte*)block;
       for (long i = 0; i < size; ++i) bytes[i] = 0;
       return bytes;
@@ -99,8 +107,12 @@ namespace Deepseam
       if (handle == null) return IntPtr.Zero;
       bool added = false;
       held = held ?? new List<Handle>();
-      handle.DangerousAddRef(ref added);
-      if (added) held.Add(handle);
+      try { }
+      finally
+      {
+        handle.DangerousAddRef(ref added);
+        if (added) held.Add(handle);
+      }
       return handle.DangerousGetHandle();
     }
 
@@ -109,7 +121,9 @@ namespace Deepseam
 
     public void* Give(GCHandle handle)
     {
-      (given = given ?? new List<GCHandle>()).Add(handle);
+      given = given ?? new List<GCHandle>();
+      try { }
+      finally { given.Add(handle); }
       return (void*)GCHandle.ToIntPtr(handle);
     }
 

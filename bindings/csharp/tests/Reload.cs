@@ -1,5 +1,6 @@
-// What an editor does on each reload of scripts: an application domain is loaded, generates, has a job under way, and is
-// unloaded. The library stays loaded, and its threads must not call into what is gone. Mono only: .NET has no such domains.
+// What an editor does on each reload of scripts: an application domain is loaded, generates, has a job under way and a thread
+// that asks for it, and is unloaded. The library stays loaded, its threads must not call into what is gone, and threads that
+// are aborted in a call must leave no handle behind. Mono only: .NET has no such domains.
 using System;
 using System.Collections.Generic;
 using System.Reflection;
@@ -49,7 +50,9 @@ namespace Deepseam.Tests
       Job job = session.Start(Input.Text("int main("), options);
       while (Volatile.Read(ref events) < 1 + turn % 3) Thread.Sleep(1); // it really runs, and calls back
       kept.AddRange(new object[] { runtime, model, first, session, job, job.WaitAsync() });
-      return job.Poll() == JobState.Running ? 0 : 4;
+      int status = job.Poll() == JobState.Running ? 0 : 4;
+      new Thread(() => { while (true) job.Poll(); }) { IsBackground = true }.Start();
+      return status;
     }
   }
 }
